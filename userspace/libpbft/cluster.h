@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The cluster file: INI in the manner of WireGuard's, the same on every machine
+ * and without secrets.
+ *
+ *	[Cluster]
+ *	Id = 0x1f2e3d4c5b6a7988		# 64 bits, not 0
+ *	Epoch = 1			# default 1
+ *	Faults = 1			# default (n - 1) / 3
+ *	Mac = hmac(sha256)		# default
+ *	Mtu = 1400			# bytes of UDP payload
+ *	CheckpointInterval = 64
+ *	Window = 256
+ *	Pipeline = 2
+ *	BatchMax = 64
+ *	BatchBytes = 32768
+ *	InlineMax = 1024
+ *	Timeout = 500ms			# ns, us, ms, s, min
+ *	TimeoutMax = 60s
+ *	StatusInterval = 100ms
+ *	Heartbeat = 500ms
+ *	ClockSkew = 10s			# 0: any
+ *
+ *	[Replica]			# once for each, ids 0..n-1
+ *	Id = 0
+ *	PublicKey = <base64>
+ *	Endpoint = 10.0.0.1:7000	# or [fd00::1]:7000
+ *
+ *	[Client]
+ *	Id = 100			# 64..0x7fffffff
+ *	PublicKey = <base64>
+ *
+ * Unknown sections and keys, repeated keys, duplicate ids, keys or endpoints,
+ * gaps in the replica ids are errors that name file and line.
+ */
+#ifndef PBFT_CLUSTER_H
+#define PBFT_CLUSTER_H
+
+#include <sys/socket.h>
+#include "core/core.h"
+
+#define PBFT_CLUSTER_CLIENTS_MAX	4096
+
+struct pbft_node {
+	u32 id;
+	u8 public_key[32];
+	struct sockaddr_storage endpoint;	/* replicas; family 0: none */
+	socklen_t endpoint_len;
+};
+
+struct pbft_cluster {
+	struct pbft_config cfg;	/* self and genesis unset; defaults filled in; clients_max set */
+	char mac[64];
+	u32 mtu;
+	u32 n_replicas;
+	struct pbft_node replicas[PBFT_N_MAX];	/* by id */
+	u32 n_clients;
+	struct pbft_node *clients;	/* by id, ascending */
+};
+
+/* Return 0, or -errno with a sentence naming file and line in @err. */
+int pbft_cluster_load(struct pbft_cluster *c, const char *path, char *err,
+		      size_t errlen);
+/* The same from memory, @name standing for the file in errors (also fuzzed). */
+int pbft_cluster_parse(struct pbft_cluster *c, const char *name,
+		       const char *text, char *err, size_t errlen);
+void pbft_cluster_free(struct pbft_cluster *c);
+
+const struct pbft_node *pbft_cluster_client(const struct pbft_cluster *c, u32 id);
+/* The node, replica or client, that owns a public key; NULL if none does. */
+const struct pbft_node *pbft_cluster_by_key(const struct pbft_cluster *c,
+					    const u8 public_key[32]);
+
+#endif /* PBFT_CLUSTER_H */

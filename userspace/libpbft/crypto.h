@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Keys and MACs in userspace, on libcrypto; see kmod/core/kdf.h for the rules. */
+#ifndef PBFT_CRYPTO_H
+#define PBFT_CRYPTO_H
+
+#include "core/types.h"
+#include "core/hash.h"
+#include "core/wire.h"
+
+#define PBFT_CURVE_KEY_LEN	32
+#define PBFT_KEY_TEXT_LEN	44	/* base64 of a key, without NUL */
+
+void pbft_key_to_text(char text[PBFT_KEY_TEXT_LEN + 1], const u8 key[32]);
+/* false: not the base64 of 32 bytes, in canonical form */
+bool pbft_key_from_text(u8 key[32], const char *text);
+
+/* A fresh private key, clamped. Return 0 or -errno. */
+int pbft_genkey(u8 private_key[32]);
+int pbft_pubkey(u8 public_key[32], const u8 private_key[32]);
+
+/*
+ * Read a private key file: one line of base64, '#' comments allowed. Refuses a
+ * file that others may read (mode & 077) unless @lax. On failure *@err is a
+ * sentence (static or in @errbuf) that names the file. Return 0 or -errno.
+ */
+int pbft_key_load(const char *path, bool lax, u8 private_key[32],
+		  char *errbuf, size_t errlen);
+
+/*
+ * One direction of one pair, ready to use: HMAC-SHA256 with inner and outer
+ * state precomputed, so that a MAC costs no key schedule and no allocation.
+ */
+struct pbft_mac_key {
+	u8 state[2 * 112];	/* two SHA256_CTX: after ipad, after opad */
+	bool valid;
+};
+
+void pbft_mac_key_set(struct pbft_mac_key *k, const u8 *key, size_t len);
+void pbft_mac(const struct pbft_mac_key *k, const void *data, size_t len,
+	      u8 mac[PBFT_MAC_LEN]);
+/* Constant time. */
+bool pbft_mac_ok(const struct pbft_mac_key *k, const void *data, size_t len,
+		 const u8 mac[PBFT_MAC_LEN]);
+
+/*
+ * Derive the keys of both directions between us (@self) and @peer for their
+ * key generations. -EKEYREJECTED for a public key of low order.
+ */
+struct pbft_pair_id {
+	u64 cluster;
+	u32 epoch;
+	u32 self, peer;		/* node ids */
+};
+
+int pbft_pair_key(const struct pbft_pair_id *id, const u8 own_private[32],
+		  const u8 own_public[32], const u8 peer_public[32],
+		  u8 key_id, bool tx, struct pbft_mac_key *out);
+
+#endif /* PBFT_CRYPTO_H */
