@@ -19,9 +19,7 @@
 #define PBFT_MTU_MIN		1024
 #define PBFT_MTU_MAX		65000
 #define PBFT_MTU_DEFAULT	1400
-/* Fragment bytes must be a multiple of this. */
-#define PBFT_FRAG_ALIGN		64
-#define PBFT_FRAGS_MAX		(PBFT_MSG_MAX / 512)
+#define PBFT_FRAGS_MAX		(PBFT_MSG_MAX / 512 + 2)
 
 struct pbft_reasm_slot {
 	struct pbft_buf *buf;

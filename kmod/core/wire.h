@@ -193,7 +193,7 @@ struct pbft_new_view {
 	u8 body[];		/* struct pbft_nv_v V[], struct pbft_digest X[] */
 } __packed __aligned(8);
 
-/* view, seq = last executed */
+/* view, seq = last committed, contiguous */
 struct pbft_status_msg {
 	struct pbft_hdr hdr;
 	__le64 h;		/* stable checkpoint */
@@ -204,6 +204,8 @@ struct pbft_status_msg {
 	__le32 bits;		/* sequence numbers described, from seq + 1 */
 	u8 map[];		/* two bits each, low bits first: PBFT_STB_*; padded to 8 bytes */
 } __packed __aligned(8);
+
+#define PBFT_STATUS_BITS_MAX	8192	/* sequence numbers in one STATUS */
 
 #define PBFT_STF_PENDING	0x01	/* between VIEW-CHANGE and NEW-VIEW */
 #define PBFT_STF_HAVE_NEW_VIEW	0x02
@@ -231,7 +233,7 @@ struct pbft_fetch {
 
 struct pbft_relay {
 	struct pbft_hdr hdr;
-	u8 inner[];		/* a REQUEST or VIEW-CHANGE with its authenticator */
+	u8 inner[];		/* a REQUEST, VIEW-CHANGE or NEW-VIEW with its authenticator */
 } __packed __aligned(8);
 
 struct pbft_query_stable {
@@ -279,6 +281,9 @@ struct pbft_fragment {
 	__le32 reserved;
 	u8 data[];
 } __packed __aligned(8);
+
+/* Fragment sizes are a multiple of this, and at least 512 bytes. */
+#define PBFT_FRAG_ALIGN		64
 
 struct pbft_peer_data {
 	struct pbft_hdr hdr;
@@ -343,7 +348,8 @@ struct pbft_wire_id {
  *
  * Checks the header and that every length, count and index inside the body
  * stays within bounds; nothing about it is authentic yet. The sender is in
- * range for the type: a replica (< n), or a client for REQUEST and HELLO.
+ * range for the type: a replica (< n), a client for REQUEST and HELLO, either
+ * for FRAGMENT.
  *
  * Return: PBFT_OK or the reason to drop it. Any context, no side effects.
  */

@@ -20,8 +20,8 @@
 	((type *)((char *)(ptr) - offsetof(type, member)))
 #endif
 #ifndef min
-#define min(a, b) ({ __typeof__(a) _a = (a); __typeof__(b) _b = (b); _a < _b ? _a : _b; })
-#define max(a, b) ({ __typeof__(a) _a = (a); __typeof__(b) _b = (b); _a > _b ? _a : _b; })
+#define min(a, b) ({ __typeof__(a) _na = (a); __typeof__(b) _nb = (b); _na < _nb ? _na : _nb; })
+#define max(a, b) ({ __typeof__(a) _xa = (a); __typeof__(b) _xb = (b); _xa > _xb ? _xa : _xb; })
 #define min_t(t, a, b) min((t)(a), (t)(b))
 #define max_t(t, a, b) max((t)(a), (t)(b))
 #endif
@@ -34,5 +34,6 @@
 
 #define U32_MAX UINT32_MAX
 #define U64_MAX UINT64_MAX
+#define S64_MAX INT64_MAX
 
 #endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Batches: what a PRE-PREPARE or BATCH message carries, taken apart once. Its
+ * requests stay where they are, in the message; those that travelled apart are
+ * taken from the queues of clients' requests.
+ */
+#include "internal.h"
+
+struct pbft_batch *pbft_batch_get(struct pbft_batch *batch)
+{
+	refcount_inc(&batch->refs);
+	return batch;
+}
+
+void pbft_batch_put(struct pbft_batch *batch)
+{
+	u32 i;
+
+	if (!batch || !refcount_dec_and_test(&batch->refs))
+		return;
+	for (i = 0; i < batch->count; i++)
+		pbft_buf_put(batch->items[i].buf);
+	pbft_buf_put(batch->buf);
+	kfree(batch);
+}
+
+u32 pbft_batch_count(const struct pbft_batch *batch)
+{
+	return batch ? batch->count : 0;
+}
+
+void pbft_batch_req(const struct pbft_batch *batch, u32 i,
+		    struct pbft_batch_req *out)
+{
+	const struct pbft_batch_item *it = &batch->items[i];
+
+	out->client = it->client;
+	out->session = it->session;
+	out->t = it->t;
+	out->flags = it->msg->flags;
+	out->op = it->msg->op;
+	out->op_len = le32_to_cpu(it->msg->op_len);
+	out->digest = batch->digests[i];
+}
+
+static struct pbft_batch *batch_alloc(u32 count)
+{
+	struct pbft_batch *b;
+	size_t size = struct_size(b, items, count) +
+		      count * sizeof(struct pbft_digest);
+
+	b = kzalloc(size, GFP_ATOMIC);
+	if (!b)
+		return NULL;
+	refcount_set(&b->refs, 1);
+	b->count = count;
+	b->digests = (struct pbft_digest *)&b->items[count];
+	return b;
+}
+
+/*
+ * Requests that are missing, or could not be authenticated, may have come from
+ * their clients directly. Return: true if something changed.
+ */
+bool pbft_batch_fill(struct pbft_core *c, struct pbft_batch *b)
+{
+	bool changed = false;
+	u32 i;
+
+	for (i = 0; i < b->count; i++) {
+		struct pbft_batch_item *it = &b->items[i];
+		struct pbft_client *cl;
+		struct pbft_pending *p;
+
+		if (it->msg && it->authentic)
+			continue;
+		cl = pbft_client_find(c, it->client);
+		p = cl ? pbft_pending_find(cl, it->session, it->t) : NULL;
+		if (!p || !pbft_digest_eq(&p->digest, &b->digests[i]))
+			continue;
+		if (!it->msg) {
+			it->msg = p->msg;
+			it->msg_len = p->msg_len;
+			it->buf = pbft_buf_get(p->buf);
+			b->missing--;
+		}
+		it->authentic = true;
+		changed = true;
+	}
+	return changed;
+}
+
+/*
+ * The message's digest is computed from what it carries: the one it states must
+ * agree, or the message is nobody's batch. NULL then, or when memory is short.
+ */
+struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
+				    const struct pbft_packet *pkt,
+				    const struct pbft_verdict *verdict)
+{
+	const struct pbft_pre_prepare *m = pkt->data;
+	u32 count = le32_to_cpu(m->count);
+	struct pbft_batch *b = batch_alloc(count);
+	struct pbft_inner in;
+	bool more;
+
+	if (!b)
+		return NULL;
+	b->seq = pkt->head.seq;
+	b->time = le64_to_cpu(m->time);
+	for (more = pbft_inner_first(pkt->data, pkt->len, c->n, &in); more;
+	     more = pbft_inner_next(pkt->data, pkt->len, c->n, &in)) {
+		struct pbft_batch_item *it = &b->items[in.index];
+		const struct pbft_entry *e = (const void *)((const u8 *)pkt->data + in.off);
+
+		it->client = le32_to_cpu(e->client);
+		it->session = le64_to_cpu(e->session);
+		it->t = le64_to_cpu(e->t);
+		if (!in.data) {
+			b->digests[in.index] = e->digest;
+			b->missing++;
+			continue;
+		}
+		it->msg = (const void *)in.data;
+		it->msg_len = in.len;
+		it->authentic = verdict && test_bit(in.index, verdict->inner_ok);
+		pbft_request_digest(&b->digests[in.index], it->client,
+				    it->session, it->t, it->msg->op,
+				    le32_to_cpu(it->msg->op_len));
+	}
+	pbft_batch_digest(&b->digest, b->seq, b->time, b->digests, count);
+	if (!pbft_digest_eq(&b->digest, &m->digest)) {
+		pbft_batch_put(b);
+		return NULL;
+	}
+	b->buf = pbft_buf_get(pkt->buf);
+	pbft_batch_fill(c, b);
+	return b;
+}
+
+/* No request twice; every client a number it may use. */
+bool pbft_batch_sane(const struct pbft_batch *b)
+{
+	u32 i, j;
+
+	for (i = 0; i < b->count; i++) {
+		const struct pbft_batch_item *it = &b->items[i];
+
+		if (!it->session || !it->t)
+			return false;
+		for (j = 0; j < i; j++)
+			if (b->items[j].t == it->t &&
+			    b->items[j].client == it->client &&
+			    b->items[j].session == it->session)
+				return false;
+	}
+	return true;
+}
+
+u32 pbft_batch_wire_size(const struct pbft_batch *b)
+{
+	u32 size = sizeof(struct pbft_pre_prepare), i;
+
+	for (i = 0; i < b->count; i++)
+		size += sizeof(struct pbft_entry) + ALIGN(b->items[i].msg_len, 8);
+	return size;
+}
+
+/* A BATCH message with every request inline; NULL if one is missing. */
+struct pbft_buf *pbft_batch_message(struct pbft_core *c, u64 seq,
+				    const struct pbft_batch *b)
+{
+	struct pbft_pre_prepare *m;
+	struct pbft_buf *buf;
+	u8 *p;
+	u32 i;
+
+	if (b->missing)
+		return NULL;
+	buf = pbft_msg(c, PBFT_BATCH, pbft_batch_wire_size(b), 0, seq);
+	if (!buf)
+		return NULL;
+	m = (void *)buf->data;
+	m->digest = b->digest;
+	m->time = cpu_to_le64(b->time);
+	m->count = cpu_to_le32(b->count);
+	m->reserved = 0;
+	p = m->entries;
+	for (i = 0; i < b->count; i++) {
+		const struct pbft_batch_item *it = &b->items[i];
+		struct pbft_entry *e = (void *)p;
+		u32 padded = ALIGN(it->msg_len, 8);
+
+		e->len = cpu_to_le32(it->msg_len);
+		e->client = cpu_to_le32(it->client);
+		e->session = cpu_to_le64(it->session);
+		e->t = cpu_to_le64(it->t);
+		e->digest = b->digests[i];
+		memcpy(e->request, it->msg, it->msg_len);
+		memset(e->request + it->msg_len, 0, padded - it->msg_len);
+		p += sizeof(*e) + padded;
+	}
+	return buf;
+}
+
+u64 pbft_batch_memory(const struct pbft_batch *b)
+{
+	u64 size = sizeof(*b) + (b->buf ? b->buf->cap : 0);
+	u32 i;
+
+	for (i = 0; i < b->count; i++)
+		size += sizeof(b->items[i]) + sizeof(struct pbft_digest) +
+			(b->items[i].buf ? b->items[i].buf->cap : 0);
+	return size;
+}

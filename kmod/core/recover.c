@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A replica without memory. It may have promised anything a replica at its place
+ * could have promised, so it stays mute until nothing it can say now can
+ * contradict that (Castro and Liskov 2002, section 4.3.2, "estimation"; the
+ * bound on views is derived in Documentation/protocol.rst):
+ *
+ *	c_M	a checkpoint reported by a peer, such that n - q + f + 1 peers report
+ *		none higher and f + 1 report having prepared that far
+ *	H_M	= c_M + L: it has voted for nothing above
+ *	V_M	the least view such that n - q + f + 1 peers report none higher: it
+ *		has promised no view above V_M + 1
+ *
+ * It votes above H_M in views above V_M + 1, once H_M is stable. Meanwhile it
+ * follows, executes, answers clients and takes checkpoints: those are facts, not
+ * promises. Its peers help: the primary pads the log to H_M with null batches,
+ * and replicas active in a lower view go on to the next one, so often and no
+ * more. That costs a faulty replica's victims a bounded number of view changes.
+ */
+#include "internal.h"
+
+/* View changes granted to one peer per rejoin interval: what one recovery takes. */
+#define REJOIN_GRANTS	3
+
+void pbft_recover_start(struct pbft_core *c)
+{
+	u32 i;
+
+	c->rec.active = true;
+	c->rec.nonce = c->now + c->wall_offset;
+	for (i = 0; i < PBFT_N_MAX; i++) {
+		c->rec.c[i] = U64_MAX;
+		c->rec.v[i] = U64_MAX;
+	}
+}
+
+static void query(struct pbft_core *c)
+{
+	struct pbft_buf *buf = pbft_msg(c, PBFT_QUERY_STABLE,
+					sizeof(struct pbft_query_stable), c->view, 0);
+
+	if (buf)
+		((struct pbft_query_stable *)buf->data)->nonce =
+			cpu_to_le64(c->rec.nonce);
+	pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
+}
+
+static void ask_to_rejoin(struct pbft_core *c)
+{
+	struct pbft_buf *buf = pbft_msg(c, PBFT_REJOIN, sizeof(struct pbft_rejoin),
+					c->rec.min_view, c->rec.point);
+
+	if (buf)
+		((struct pbft_rejoin *)buf->data)->h = cpu_to_le64(c->h);
+	pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
+}
+
+void pbft_recover_tick(struct pbft_core *c)
+{
+	if (!c->rec.active || pbft_within(c, c->rec.asked, c->cfg.t_status))
+		return;
+	pbft_recover_check(c);
+	if (!c->rec.active)
+		return;
+	c->rec.asked = c->now;
+	if (!c->rec.estimated)
+		query(c);
+	else
+		ask_to_rejoin(c);
+}
+
+/* Safe to vote: from here on like any other. */
+void pbft_recover_check(struct pbft_core *c)
+{
+	if (!c->rec.active || !c->rec.estimated || c->h < c->rec.point ||
+	    c->view < c->rec.min_view || c->pending)
+		return;
+	c->rec.active = false;
+	pbft_event(c, PBFT_EV_RECOVERED, c->h, 0);
+}
+
+/* ---- estimation ----------------------------------------------------------- */
+
+static bool checkpoint_estimate(const struct pbft_core *c, u64 *out)
+{
+	u32 need = c->n - c->q + c->f + 1, i, j;
+	bool found = false;
+
+	for (i = 0; i < c->n; i++) {
+		u32 below = 0, prepared = 0;
+
+		if (!(c->rec.heard & BIT_ULL(i)))
+			continue;
+		for (j = 0; j < c->n; j++) {
+			if (!(c->rec.heard & BIT_ULL(j)))
+				continue;
+			below += c->rec.c[j] <= c->rec.c[i];
+			prepared += c->rec.p[j] >= c->rec.c[i];
+		}
+		if (below >= need && prepared >= c->f + 1 &&
+		    (!found || c->rec.c[i] < *out)) {
+			*out = c->rec.c[i];
+			found = true;
+		}
+	}
+	return found;
+}
+
+static bool view_estimate(const struct pbft_core *c, u64 *out)
+{
+	u32 need = c->n - c->q + c->f + 1, i, j;
+	bool found = false;
+
+	for (i = 0; i < c->n; i++) {
+		u32 below = 0;
+
+		if (!(c->rec.heard & BIT_ULL(i)))
+			continue;
+		for (j = 0; j < c->n; j++)
+			below += c->rec.heard & BIT_ULL(j) &&
+				 c->rec.v[j] <= c->rec.v[i];
+		if (below >= need && (!found || c->rec.v[i] < *out)) {
+			*out = c->rec.v[i];
+			found = true;
+		}
+	}
+	return found;
+}
+
+void pbft_on_reply_stable(struct pbft_core *c, const struct pbft_packet *pkt)
+{
+	const struct pbft_reply_stable *m = pkt->data;
+	u32 i = pkt->head.sender;
+	u64 ck, view;
+
+	if (!c->rec.active || c->rec.estimated ||
+	    le64_to_cpu(m->nonce) != c->rec.nonce ||
+	    pkt->head.seq % c->cfg.k || pkt->head.seq > U64_MAX / 2 ||
+	    pkt->head.view > S64_MAX - 2)
+		return;
+	c->rec.heard |= BIT_ULL(i);
+	c->rec.c[i] = min(c->rec.c[i], pkt->head.seq);
+	c->rec.v[i] = min(c->rec.v[i], pkt->head.view);
+	c->rec.p[i] = max(c->rec.p[i], le64_to_cpu(m->prepared));
+	if (!checkpoint_estimate(c, &ck) || !view_estimate(c, &view))
+		return;
+	c->rec.estimated = true;
+	c->rec.point = ck + c->cfg.l;
+	c->rec.min_view = view + 2;
+	c->status_soon = true;
+	pbft_recover_check(c);
+}
+
+static u64 last_prepared(struct pbft_core *c)
+{
+	u64 seq;
+
+	for (seq = pbft_high(c); seq > c->h; seq--) {
+		struct pbft_slot *s = pbft_slot(c, seq);
+
+		if (s && s->p_set)
+			return seq;
+	}
+	return max(c->h, c->last_committed);
+}
+
+/* Another has lost its memory. One that has too knows nothing worth telling. */
+void pbft_on_query_stable(struct pbft_core *c, const struct pbft_packet *pkt)
+{
+	const struct pbft_query_stable *q = pkt->data;
+	struct pbft_reply_stable *m;
+	struct pbft_buf *buf;
+	u64 ck = c->h;
+
+	if (!pbft_may_vote(c))
+		return;
+	if (c->own_count && c->own[c->own_count - 1].held)
+		ck = max(ck, c->own[c->own_count - 1].seq);
+	buf = pbft_msg(c, PBFT_REPLY_STABLE, sizeof(*m), c->view, ck);
+	if (buf) {
+		m = (void *)buf->data;
+		m->nonce = q->nonce;
+		m->prepared = cpu_to_le64(last_prepared(c));
+	}
+	pbft_send(c, BIT_ULL(pkt->head.sender), PBFT_AUTH_MAC, buf);
+}
+
+/* ---- helping ------------------------------------------------------------------ */
+
+void pbft_on_rejoin(struct pbft_core *c, const struct pbft_packet *pkt)
+{
+	struct pbft_peer *p = &c->peers[pkt->head.sender];
+	u64 point = pkt->head.seq, view = pkt->head.view;
+
+	if (c->pending || !pbft_may_vote(c))
+		return;
+	if (!pbft_within(c, p->rejoin_from, c->cfg.t_rejoin)) {
+		p->rejoin_from = c->now;
+		p->rejoin_grants = 0;
+	}
+	if (pbft_is_primary(c) && point > c->h && point <= c->h + 2 * c->cfg.l)
+		c->pad_until = max(c->pad_until, point);
+	/*
+	 * Only from a view we are active in, and only to the next: so it stays
+	 * true that whenever a correct replica is in view w, q - f are in w - 1 or
+	 * later, which the estimation of V_M rests on.
+	 */
+	if (le64_to_cpu(((const struct pbft_rejoin *)pkt->data)->h) < point ||
+	    view <= c->view || view > c->view + 2 ||
+	    p->rejoin_grants >= REJOIN_GRANTS)
+		return;
+	p->rejoin_grants++;
+	pbft_start_vc(c, c->view + 1);
+}
