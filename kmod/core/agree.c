@@ -29,6 +29,7 @@ static void send_vote(struct pbft_core *c, u8 type, struct pbft_slot *s)
 
 	if (buf)
 		((struct pbft_vote *)buf->data)->digest = s->d;
+	s->active = c->now;
 	pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
 }
 
@@ -179,6 +180,7 @@ void pbft_accept(struct pbft_core *c, struct pbft_slot *s,
 		pbft_q_add(s, d, c->view, batch);
 		s->voted = true;
 		pbft_persist(c, PBFT_REC_PRE_PREPARED, s->seq, c->view, d, batch, NULL);
+		s->active = c->now;
 		if (pre_prepare)
 			pbft_send(c, pbft_others(c), PBFT_AUTH_MAC,
 				  pbft_buf_get(pre_prepare));
@@ -267,8 +269,9 @@ static void hold(struct pbft_core *c, struct pbft_slot *s, struct pbft_batch *b)
 	s->held_batch = b;
 	c->held_count++;
 	c->cnt.held++;
+	/* large requests may still be on their way from their clients */
 	if (b->missing)
-		pbft_want(c, s, &b->digest);
+		pbft_want(c, s, &b->digest, false);
 }
 
 void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
@@ -326,13 +329,14 @@ void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 		return;
 	}
 	s->committed = true;
+	s->active = c->now;
 	s->cd = *d;
 	c->max_seen = max(c->max_seen, s->seq);
 	b = pbft_slot_body(s, d);
 	if (b)
 		s->cbatch = pbft_batch_get(b);
 	else if (!pbft_digest_eq(d, &c->null_d))
-		pbft_want(c, s, d);
+		pbft_want(c, s, d, true);
 	pbft_advance_committed(c);
 }
 

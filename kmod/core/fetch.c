@@ -46,7 +46,8 @@ static void ask(struct pbft_core *c, struct pbft_slot *s)
 	pbft_send(c, who, PBFT_AUTH_MAC, buf);
 }
 
-void pbft_want(struct pbft_core *c, struct pbft_slot *s, const struct pbft_digest *d)
+void pbft_want(struct pbft_core *c, struct pbft_slot *s, const struct pbft_digest *d,
+	       bool at_once)
 {
 	if (s->want && pbft_digest_eq(&s->want_d, d))
 		return;
@@ -58,7 +59,9 @@ void pbft_want(struct pbft_core *c, struct pbft_slot *s, const struct pbft_diges
 	s->want = true;
 	s->want_d = *d;
 	s->want_turn = 0;
-	ask(c, s);
+	s->want_asked = c->now;
+	if (at_once)
+		ask(c, s);
 }
 
 void pbft_unwant(struct pbft_core *c, struct pbft_slot *s)

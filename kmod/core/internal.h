@@ -127,6 +127,8 @@ struct pbft_slot {
 	struct pbft_digest p_d;
 	struct pbft_qent q[PBFT_Q_RING];
 
+	u64 active;		/* when we last voted or committed here */
+
 	/* decided */
 	bool committed;
 	struct pbft_digest cd;
@@ -465,7 +467,8 @@ void pbft_on_status(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_on_committed(struct pbft_core *c, const struct pbft_packet *pkt);
 
 /* fetch.c */
-void pbft_want(struct pbft_core *c, struct pbft_slot *s, const struct pbft_digest *d);
+void pbft_want(struct pbft_core *c, struct pbft_slot *s, const struct pbft_digest *d,
+	       bool at_once);
 void pbft_unwant(struct pbft_core *c, struct pbft_slot *s);
 void pbft_on_fetch(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_on_batch(struct pbft_core *c, const struct pbft_packet *pkt,

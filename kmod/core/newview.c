@@ -83,7 +83,7 @@ void pbft_take_entries(struct pbft_core *c)
 		if (b || pbft_digest_eq(d, &c->null_d))
 			pbft_accept(c, s, d, b, NULL);
 		else
-			pbft_want(c, s, d);
+			pbft_want(c, s, d, true);
 	}
 	while (c->nv_done < c->nv_max) {
 		struct pbft_slot *s = pbft_slot(c, c->nv_done + 1);
@@ -159,7 +159,7 @@ static bool have_body(void *arg, u64 seq, const struct pbft_digest *d, bool vouc
 		return false;
 	b = pbft_slot_body(s, d);
 	if (!b) {
-		pbft_want(c, s, d);
+		pbft_want(c, s, d, true);
 		return false;
 	}
 	for (i = 0; i < PBFT_Q_RING; i++)

@@ -228,7 +228,8 @@ static void answer_votes(struct pbft_core *c, const struct asker *a)
 		const struct pbft_slot *s = pbft_slot(c, seq);
 		u8 state = asker_state(a, seq);
 
-		if (!s || !s->voted || state == PBFT_STB_COMMITTED)
+		if (!s || !s->voted || state == PBFT_STB_COMMITTED ||
+		    pbft_within(c, s->active, c->cfg.t_resend))
 			continue;
 		sent++;
 		if (pbft_is_primary(c)) {
@@ -245,11 +246,13 @@ static void answer_votes(struct pbft_core *c, const struct asker *a)
 /* What is committed here and not there, as far back as we remember. */
 static void answer_committed(struct pbft_core *c, const struct asker *a)
 {
+	const struct pbft_slot *first = pbft_slot(c, a->seq + 1);
 	struct pbft_committed *m;
 	struct pbft_buf *buf;
 	u32 count, i;
 
-	if (a->seq >= c->last_committed || !pbft_slot(c, a->seq + 1))
+	if (a->seq >= c->last_committed || !first ||
+	    pbft_within(c, first->active, c->cfg.t_resend))
 		return;
 	count = min_t(u64, c->last_committed - a->seq, PBFT_COMMITTED_MAX);
 	for (i = 0; i < count; i++) {
