@@ -16,14 +16,38 @@ CFLAGS_ALL = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -fno-strict-aliasing \
 
 # A program: progs += NAME, NAME-src := sources, NAME-lib := libraries.
 # A fragment of the build lives beside its sources.
+PREFIX ?= /usr/local
 progs :=
 core-src := $(wildcard kmod/core/*.c)
 include $(wildcard userspace/*/build.mk selftests/*/build.mk)
 
-.PHONY: all modules check demo bench sim install dkms-install clean help
+.PHONY: all userspace modules check demo bench sim install modules_install \
+	dkms-install deps clean help
 .DEFAULT_GOAL := all
 
 all: userspace modules
+
+help:
+	@echo 'make             userspace programs and pbft.ko, into $(B)/'
+	@echo 'make demo        four VMs, one replicated log, a killed primary: the main job'
+	@echo 'make check       all tests; installs what it needs; about 25 minutes'
+	@echo 'make sim         the simulator: SEEDS=N START=S REPLICAS=n'
+	@echo 'make bench       latency and throughput, kernel against userspace, as ratios'
+	@echo 'make modules     pbft.ko for KVER=$(KVER)'
+	@echo 'make install     programs, man pages and header below PREFIX=$(PREFIX)'
+	@echo 'make modules_install, make dkms-install   the module, for this machine'
+	@echo 'make deps        Debian packages that are missing'
+
+deps:
+	scripts/deps.sh
+
+check:
+	scripts/check.sh $(STEPS)
+
+demo:
+	scripts/deps.sh
+	$(MAKE) -s -j$(shell nproc) all
+	scripts/demo
 
 define prog-rules
 $(B)/bin/$(1): $$(patsubst %.c,$(B)/obj/%.o,$$($(1)-src))
@@ -38,8 +62,13 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) $($*-cflags) -MMD -MP -c -o $@ $<
 
-.PHONY: userspace
 userspace:
+
+SEEDS ?= 1000
+START ?= 1
+REPLICAS ?= 4
+sim: $(B)/bin/pbft-sim
+	$< --seeds $(SEEDS) --start $(START) --replicas $(REPLICAS) --jobs $(shell nproc)
 
 # The module is built in a copy made of links, so that sources stay clean and
 # several kernels can be built for side by side.

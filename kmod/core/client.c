@@ -74,6 +74,17 @@ static void pending_drop_all(struct pbft_core *c, struct pbft_client *cl)
 			pending_remove(c, cl, &cl->pending[i]);
 }
 
+/* Executed, waiting to be answered once more: not where later requests need the place. */
+static void pending_drop_executed(struct pbft_core *c, struct pbft_client *cl)
+{
+	if (cl->session != cl->pend_session)
+		return;
+	while (cl->pend_count && cl->pend_low < cl->next)
+		pending_remove(c, cl, &cl->pending[cl->pend_low % PBFT_CLIENT_WINDOW]);
+	if (!cl->pend_count || cl->prop_next < cl->next)
+		list_del_init(&cl->prop_node);
+}
+
 void pbft_client_del(struct pbft_core *c, u32 id)
 {
 	struct pbft_client **at = bucket(c, id), *cl;
@@ -95,33 +106,45 @@ void pbft_client_del(struct pbft_core *c, u32 id)
 	c->client_count--;
 }
 
+static bool pending_at(const struct pbft_client *cl, u64 t)
+{
+	const struct pbft_pending *p = &cl->pending[t % PBFT_CLIENT_WINDOW];
+
+	return p->buf && p->t == t;
+}
+
 struct pbft_pending *pbft_pending_find(struct pbft_client *cl, u64 session, u64 t)
 {
-	struct pbft_pending *p = &cl->pending[t % PBFT_CLIENT_WINDOW];
-
-	return p->buf && p->t == t && cl->pend_session == session ? p : NULL;
+	return cl->pend_session == session && pending_at(cl, t) ?
+	       &cl->pending[t % PBFT_CLIENT_WINDOW] : NULL;
 }
 
 /* ---- what a client waits for ------------------------------------------- */
 
 /*
- * Is the client's first waiting request the next of its session? If there is a
- * gap before it, no primary could order it, and none must be blamed.
+ * Does the primary owe this client an order? Not for what is executed and waits
+ * for its answer only. A gap before it is no excuse: after a while the primary
+ * orders what there is, and the application answers that it is out of order.
  */
-static bool contiguous(const struct pbft_client *cl)
+static bool owed(const struct pbft_client *cl)
 {
+	u64 t;
+
 	if (!cl->pend_count)
 		return false;
-	if (cl->session == cl->pend_session)
-		return cl->pend_low <= cl->next;
-	return cl->pend_low == 1;
+	if (cl->session != cl->pend_session || cl->pend_low >= cl->next)
+		return true;
+	for (t = cl->next; t < cl->pend_low + PBFT_CLIENT_WINDOW; t++)
+		if (pending_at(cl, t))
+			return true;
+	return false;
 }
 
 /* The request timer runs from now for the client's first request, or not at all. */
 static void wait_restart(struct pbft_core *c, struct pbft_client *cl)
 {
 	list_del_init(&cl->wait_node);
-	if (!contiguous(cl))
+	if (!owed(cl))
 		return;
 	cl->wait_since = c->now;
 	list_add_tail(&cl->wait_node, &c->waiting);
@@ -207,7 +230,7 @@ void pbft_clients_new_view(struct pbft_core *c)
 	}
 }
 
-/* The application's state was replaced: what we saw of sessions is void. */
+/* The application's state jumped ahead: sessions are where we saw them, or later. */
 void pbft_clients_forget(struct pbft_core *c)
 {
 	struct pbft_client *cl;
@@ -215,8 +238,7 @@ void pbft_clients_forget(struct pbft_core *c)
 
 	for (i = 0; i < PBFT_CLIENT_BUCKETS; i++) {
 		for (cl = c->clients[i]; cl; cl = cl->hash_next) {
-			cl->session = 0;
-			cl->next = 0;
+			cl->unsure = cl->session != 0;
 			propose_from_start(c, cl);
 			wait_restart(c, cl);
 		}
@@ -232,6 +254,7 @@ void pbft_clients_rescan(struct pbft_core *c, bool all)
 {
 	struct pbft_client *cl;
 	struct pbft_pending *p;
+	bool gap;
 	u32 i;
 
 	for (i = 0; c->pending_total && i < PBFT_CLIENT_BUCKETS; i++) {
@@ -240,14 +263,14 @@ void pbft_clients_rescan(struct pbft_core *c, bool all)
 			    cl->prop_seq > c->executed.seq)
 				continue;
 			p = &cl->pending[cl->pend_low % PBFT_CLIENT_WINDOW];
+			gap = cl->session == cl->pend_session && !cl->unsure &&
+			      cl->pend_low > cl->next;
+			if (gap && pbft_within(c, p->arrived, c->cfg.t_base / 2))
+				continue;
 			if (!all && pbft_within(c, p->arrived, c->cfg.t_resend))
 				continue;
 			cl->prop_session = cl->pend_session;
-			cl->prop_next = cl->session == cl->pend_session ?
-					cl->next : cl->pend_low;
-			if (cl->session == cl->pend_session &&
-			    cl->pend_low < cl->next)
-				cl->prop_next = cl->pend_low;
+			cl->prop_next = cl->pend_low;
 			pbft_client_proposable(c, cl);
 		}
 	}
@@ -372,8 +395,10 @@ void pbft_client_executed(struct pbft_core *c, const struct pbft_batch_item *it,
 		if (it->session > cl->session) {
 			cl->session = it->session;
 			cl->next = it->t + 1;
+			cl->unsure = false;
 		} else if (it->session == cl->session && it->t >= cl->next) {
 			cl->next = it->t + 1;
+			cl->unsure = false;
 		}
 	}
 	p = pbft_pending_find(cl, it->session, it->t);
@@ -405,9 +430,43 @@ static void relay_to_primary(struct pbft_core *c, struct pbft_pending *p)
 	pbft_send(c, BIT_ULL(pbft_primary(c, c->view)), PBFT_AUTH_MAC, buf);
 }
 
+/* Requests that have waited long may never have reached the primary. */
+void pbft_clients_remind(struct pbft_core *c)
+{
+	struct pbft_client *cl;
+	u64 t;
+
+	list_for_each_entry(cl, &c->waiting, wait_node) {
+		if (pbft_within(c, cl->wait_since, c->cfg.t_base / 2))
+			break;
+		if (pbft_within(c, cl->reminded, c->cfg.t_base / 2))
+			continue;
+		cl->reminded = c->now;
+		for (t = cl->pend_low; t < cl->pend_low + PBFT_CLIENT_WINDOW; t++)
+			if (pending_at(cl, t) &&
+			    (cl->session != cl->pend_session || t >= cl->next))
+				break;
+		if (pending_at(cl, t))
+			relay_to_primary(c, &cl->pending[t % PBFT_CLIENT_WINDOW]);
+	}
+}
+
+/*
+ * A backup asks for an order that was executed: it missed that, and learns it
+ * only from the log. Now and then the primary repeats one for it.
+ */
+static bool repeat_for(struct pbft_core *c, struct pbft_client *cl)
+{
+	if (c->pending || !pbft_is_primary(c) ||
+	    pbft_within(c, cl->repeated, c->cfg.t_base / 2))
+		return false;
+	cl->repeated = c->now;
+	return true;
+}
+
 /* Has it been executed, or is it out of what the client may have outstanding? */
 static bool refused(struct pbft_core *c, struct pbft_client *cl, u64 session, u64 t,
-		    u8 replier)
+		    u8 replier, bool relayed)
 {
 	if (session < cl->session || session < cl->pend_session)
 		return true;
@@ -415,10 +474,11 @@ static bool refused(struct pbft_core *c, struct pbft_client *cl, u64 session, u6
 		if (t < cl->next && reply_kept(cl, session, t)) {
 			c->cnt.requests_dup++;
 			resend_reply(c, cl, session, t, replier);
-			return true;
+			if (!relayed || !repeat_for(c, cl))
+				return true;
 		}
 		if (t + PBFT_CLIENT_WINDOW < cl->next ||
-		    t >= cl->next + PBFT_CLIENT_WINDOW)
+		    (t >= cl->next + PBFT_CLIENT_WINDOW && !cl->unsure))
 			return true;
 	}
 	if (session > cl->pend_session) {
@@ -426,6 +486,8 @@ static bool refused(struct pbft_core *c, struct pbft_client *cl, u64 session, u6
 		list_del_init(&cl->prop_node);
 		cl->pend_session = session;
 	}
+	if (cl->pend_count && t >= cl->pend_low + PBFT_CLIENT_WINDOW)
+		pending_drop_executed(c, cl);
 	return cl->pend_count &&
 	       (t >= cl->pend_low + PBFT_CLIENT_WINDOW ||
 		t + PBFT_CLIENT_WINDOW <= cl->pend_low);
@@ -438,7 +500,7 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 	struct pbft_client *cl = pbft_client_find(c, le32_to_cpu(msg->hdr.sender));
 	struct pbft_pending *p;
 
-	if (!cl || refused(c, cl, session, t, msg->replier))
+	if (!cl || refused(c, cl, session, t, msg->replier, relayed))
 		return;
 	p = &cl->pending[t % PBFT_CLIENT_WINDOW];
 	if (p->buf) {

@@ -72,6 +72,7 @@ struct pbft_client {
 	u32 id;
 	/* executed, as far as this core saw it; session 0: not known */
 	u64 session, next;
+	bool unsure;		/* they may be further: not all was executed here */
 	/* waiting, all of one session, t in place t % W */
 	u64 pend_session;
 	u32 pend_count;
@@ -80,6 +81,8 @@ struct pbft_client {
 	/* running its request timer: on core->waiting, oldest first */
 	struct list_head wait_node;
 	u64 wait_since;
+	u64 reminded;		/* the primary, by us, last */
+	u64 repeated;		/* an executed request, for a backup, last */
 	/* to be proposed: on core->proposable, round robin */
 	struct list_head prop_node;
 	u64 prop_session, prop_next;
@@ -400,6 +403,7 @@ void pbft_client_executed(struct pbft_core *c, const struct pbft_batch_item *it,
 			  const struct pbft_result *res);
 void pbft_clients_new_view(struct pbft_core *c);
 void pbft_clients_forget(struct pbft_core *c);
+void pbft_clients_remind(struct pbft_core *c);
 void pbft_clients_rescan(struct pbft_core *c, bool all);
 void pbft_clients_proposed(struct pbft_core *c, const struct pbft_batch *b, u64 seq);
 void pbft_client_proposable(struct pbft_core *c, struct pbft_client *cl);

@@ -62,6 +62,8 @@ static void tick_view(struct pbft_core *c)
 		}
 		pbft_vc_timer(c);
 	}
+	if (!c->pending)
+		pbft_clients_remind(c);
 	if (c->now < view_deadline(c))
 		return;
 	if (!c->pending && busy_here(c))
@@ -140,6 +142,8 @@ u64 pbft_next_deadline(const struct pbft_core *c)
 	if (!c->pending && pbft_is_primary(c))
 		at = min(at, c->last_pp + c->cfg.t_heartbeat);
 	at = min(at, view_deadline(c));
+	if (!c->pending && oldest_waiting(c))
+		at = min(at, oldest_waiting(c)->wait_since + c->cfg.t_base / 2);
 	/* what is due already has been looked at: no busy loop */
 	return max(at, c->now + c->cfg.t_resend / 4);
 }

@@ -128,6 +128,7 @@ enum pbft_node_attr {
 	PBFT_NODE_A_KEY_TX,	/* raw key for what we send it, instead of the public key; write-only */
 	PBFT_NODE_A_KEY_RX,	/* raw key for what it sends us; write-only */
 	PBFT_NODE_A_COUNTER,	/* nested, repeated: per-peer counters; GET only */
+	PBFT_NODE_A_KEY_ID,	/* u8: generation of the raw keys given, default 0 */
 
 	__PBFT_NODE_A_MAX,
 	PBFT_NODE_A_MAX = __PBFT_NODE_A_MAX - 1

@@ -5,7 +5,10 @@
  * Sends authenticated requests, several outstanding, accepts a result on f + 1
  * matching replies, retransmits with back-off and follows the view. One thread
  * per struct pbft_client; no hidden threads, no signals. Embed it in an event
- * loop by pbft_client_fd(), pbft_client_deadline(), pbft_client_poll().
+ * loop by pbft_client_fd(), pbft_client_deadline(), pbft_client_poll(): poll
+ * when the descriptor is readable or the deadline has passed. All sending is
+ * done by pbft_client_poll(), so that requests submitted together leave in one
+ * system call.
  */
 #ifndef PBFT_CLIENT_H
 #define PBFT_CLIENT_H
@@ -18,6 +21,7 @@ struct pbft_client_stats {
 	u64 submitted, completed, retransmits, stale, out_of_order;
 	u64 replies, replies_bad;	/* bad: MAC, format, or contradicting f + 1 */
 	u64 view;			/* believed */
+	u64 rtt;			/* smoothed, ns; 0: not measured yet */
 };
 
 /**
@@ -26,38 +30,67 @@ struct pbft_client_stats {
  * @private_key: of client @id
  *
  * The session number is taken from the wall clock, so that it rises over
- * restarts. Return 0 or -errno; -ENOENT: @id is not in the cluster;
- * -EKEYREJECTED: the key is not the one in the cluster file.
+ * restarts. Two programs must not be the same client at a time: the session
+ * opened last wins.
+ *
+ * Return 0 or -errno; -ENOENT: @id is not in the cluster; -EKEYREJECTED: the
+ * key is not the one in the cluster file, or a replica's public key is no good;
+ * -EPROTONOSUPPORT: the cluster's MAC is not hmac(sha256); -EDESTADDRREQ: a
+ * replica has no endpoint.
  */
 int pbft_client_open(struct pbft_client **client,
 		     const struct pbft_cluster *cluster, u32 id,
 		     const u8 private_key[32]);
+
+/* Not from within a callback. Operations outstanding end with -ECANCELED. */
 void pbft_client_close(struct pbft_client *client);
 
+/* A sentence for an error of pbft_client_open() or of an operation. */
+const char *pbft_client_strerror(int err);
+
+/*
+ * May submit, may not poll or close. @result is valid during the call, 8-byte
+ * aligned or NULL when @len is 0.
+ */
 typedef void (*pbft_done_fn)(void *arg, int err, u8 status,
 			     const void *result, u32 len);
 
 /**
  * pbft_client_submit() - one operation, ordered after all submitted before
+ * @op: copied
  * @done: called from pbft_client_poll(), once. err is 0 and status and result
- *	hold what f + 1 replicas agree on, or -ETIMEDOUT (outcome unknown: the
- *	operation may still execute) or -ECANCELED by close.
+ *	hold what f + 1 replicas agree on; or -ETIMEDOUT or -ESTALE (another
+ *	session of this client has been opened): outcome unknown, the operation
+ *	may have executed or still execute; or -ECANCELED by close.
  * @timeout: ns; 0 waits for ever
  *
- * Return 0; -EAGAIN: PBFT_CLIENT_WINDOW are outstanding; -EMSGSIZE.
+ * The cluster executes a client's operations strictly in order. Therefore one
+ * that timed out keeps its place in the window and is retransmitted until it
+ * is decided: later ones can not overtake it.
+ *
+ * Return 0; -EAGAIN: the window of PBFT_CLIENT_WINDOW is full; -EMSGSIZE:
+ * above PBFT_OP_MAX; -ESTALE; -ENOMEM.
  */
 int pbft_client_submit(struct pbft_client *client, const void *op, u32 len,
 		       u64 timeout, pbft_done_fn done, void *arg);
 
 int pbft_client_fd(const struct pbft_client *client);
-u64 pbft_client_deadline(const struct pbft_client *client);	/* CLOCK_MONOTONIC ns */
-/* Receive, retransmit, call back. @wait ns: 0 does not block. Return callbacks made. */
+/* CLOCK_MONOTONIC ns; 0: there is something to send now; U64_MAX: nothing to do. */
+u64 pbft_client_deadline(const struct pbft_client *client);
+/*
+ * Receive, retransmit, call back. @wait ns: 0 does not block. Return the
+ * callbacks made, after at least one or when @wait has passed.
+ */
 int pbft_client_poll(struct pbft_client *client, u64 wait);
+/* Operations whose callback has not been made yet. */
 u32 pbft_client_outstanding(const struct pbft_client *client);
 void pbft_client_stats(const struct pbft_client *client,
 		       struct pbft_client_stats *st);
 
-/* Submit and wait. *@result is malloc'd. Return 0 or -errno. */
+/*
+ * Submit and wait; callbacks of other operations are made meanwhile. *@result
+ * is malloc'd (NULL if empty) and the caller's. Return 0 or -errno.
+ */
 int pbft_client_call(struct pbft_client *client, const void *op, u32 len,
 		     u64 timeout, u8 *status, void **result, u32 *result_len);
 

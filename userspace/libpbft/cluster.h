@@ -11,20 +11,20 @@
  *	Mtu = 1400			# bytes of UDP payload
  *	CheckpointInterval = 64
  *	Window = 256
- *	Pipeline = 2
+ *	Pipeline = 4
  *	BatchMax = 64
  *	BatchBytes = 32768
  *	InlineMax = 1024
- *	Timeout = 500ms			# ns, us, ms, s, min
+ *	Timeout = 1s			# ns, us, ms, s, min
  *	TimeoutMax = 60s
  *	StatusInterval = 100ms
  *	Heartbeat = 500ms
- *	ClockSkew = 10s			# 0: any
+ *	ClockSkew = 60s			# 0: any
  *
  *	[Replica]			# once for each, ids 0..n-1
  *	Id = 0
  *	PublicKey = <base64>
- *	Endpoint = 10.0.0.1:7000	# or [fd00::1]:7000
+ *	Endpoint = 10.0.0.1:7000	# or [fd00::1]:7000; one family for all
  *
  *	[Client]
  *	Id = 100			# 64..0x7fffffff
@@ -36,6 +36,7 @@
 #ifndef PBFT_CLUSTER_H
 #define PBFT_CLUSTER_H
 
+#include <stdio.h>
 #include <sys/socket.h>
 #include "core/core.h"
 
@@ -70,5 +71,25 @@ const struct pbft_node *pbft_cluster_client(const struct pbft_cluster *c, u32 id
 /* The node, replica or client, that owns a public key; NULL if none does. */
 const struct pbft_node *pbft_cluster_by_key(const struct pbft_cluster *c,
 					    const u8 public_key[32]);
+
+/* Write a cluster file that pbft_cluster_parse() reads back to the same. */
+void pbft_cluster_print(FILE *f, const struct pbft_cluster *c);
+
+/* Room for any numeric endpoint, brackets, port and NUL. */
+#define PBFT_ENDPOINT_TEXT_LEN	64
+
+/* "10.0.0.1:7000" or "[fd00::1]:7000", numeric only. Return NULL or what is wrong. */
+const char *pbft_endpoint_from_text(struct sockaddr_storage *addr,
+				    socklen_t *len, const char *text);
+void pbft_endpoint_to_text(char text[PBFT_ENDPOINT_TEXT_LEN],
+			   const struct sockaddr_storage *addr);
+
+/* A whole number, decimal or 0x..., up to @max. false: it is not. */
+bool pbft_number_from_text(u64 *out, const char *text, u64 max);
+/* "500ms", "10s", "0" to ns: units ns, us, ms, s, min. */
+bool pbft_time_from_text(u64 *ns, const char *text);
+#define PBFT_TIME_TEXT_LEN	24
+/* In the largest unit that is exact. */
+void pbft_time_to_text(char text[PBFT_TIME_TEXT_LEN], u64 ns);
 
 #endif /* PBFT_CLUSTER_H */

@@ -20,8 +20,8 @@ int pbft_pubkey(u8 public_key[32], const u8 private_key[32]);
 
 /*
  * Read a private key file: one line of base64, '#' comments allowed. Refuses a
- * file that others may read (mode & 077) unless @lax. On failure *@err is a
- * sentence (static or in @errbuf) that names the file. Return 0 or -errno.
+ * regular file that others may read (mode & 077) unless @lax. On failure
+ * @errbuf holds a sentence that names the file. Return 0 or -errno.
  */
 int pbft_key_load(const char *path, bool lax, u8 private_key[32],
 		  char *errbuf, size_t errlen);
@@ -42,16 +42,27 @@ void pbft_mac(const struct pbft_mac_key *k, const void *data, size_t len,
 bool pbft_mac_ok(const struct pbft_mac_key *k, const void *data, size_t len,
 		 const u8 mac[PBFT_MAC_LEN]);
 
-/*
- * Derive the keys of both directions between us (@self) and @peer for their
- * key generations. -EKEYREJECTED for a public key of low order.
- */
 struct pbft_pair_id {
 	u64 cluster;
 	u32 epoch;
 	u32 self, peer;		/* node ids */
 };
 
+/* X25519. -EKEYREJECTED for a public key of low order. */
+int pbft_shared_secret(u8 shared[32], const u8 own_private[32],
+		       const u8 peer_public[32]);
+
+/*
+ * The key of one direction between us (id->self) and id->peer: of what we send
+ * if @tx, else of what the peer sends. @key_id is the sender's key generation.
+ * From the shared secret a key costs two short hashes, so it may be derived
+ * for a generation seen in a packet that nobody has authenticated yet.
+ */
+void pbft_pair_key_shared(const struct pbft_pair_id *id, const u8 shared[32],
+			  const u8 own_public[32], const u8 peer_public[32],
+			  u8 key_id, bool tx, struct pbft_mac_key *out);
+
+/* Both steps at once. Return 0, or an error of pbft_shared_secret(). */
 int pbft_pair_key(const struct pbft_pair_id *id, const u8 own_private[32],
 		  const u8 own_public[32], const u8 peer_public[32],
 		  u8 key_id, bool tx, struct pbft_mac_key *out);

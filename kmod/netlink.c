@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The generic netlink family "pbft": its table of commands, what each of them
+ * accepts, and the short ones of administration. All of it needs CAP_NET_ADMIN
+ * in the user namespace that owns the network namespace.
+ */
+#include <linux/mm.h>
+#include "compat.h"
+#include "netlink.h"
+
+#define NAME_POLICY { .type = NLA_NUL_STRING, .len = PBFT_NAME_MAX }
+
+static const struct nla_policy set_policy[PBFT_A_MAX + 1] = {
+	[PBFT_A_NAME] = NAME_POLICY,
+	[PBFT_A_CLUSTER] = { .type = NLA_U64 },
+	[PBFT_A_EPOCH] = { .type = NLA_U32 },
+	[PBFT_A_FAULTS] = { .type = NLA_U32 },
+	[PBFT_A_SELF] = { .type = NLA_U32 },
+	[PBFT_A_PRIVATE_KEY] = NLA_POLICY_EXACT_LEN(PBFT_KEY_LEN),
+	[PBFT_A_MAC] = { .type = NLA_NUL_STRING, .len = PBFT_MAC_NAME_MAX },
+	[PBFT_A_MTU] = { .type = NLA_U32 },
+	[PBFT_A_CHECKPOINT_INTERVAL] = { .type = NLA_U32 },
+	[PBFT_A_WINDOW] = { .type = NLA_U32 },
+	[PBFT_A_PIPELINE] = { .type = NLA_U32 },
+	[PBFT_A_BATCH_MAX] = { .type = NLA_U32 },
+	[PBFT_A_BATCH_BYTES] = { .type = NLA_U32 },
+	[PBFT_A_INLINE_MAX] = { .type = NLA_U32 },
+	[PBFT_A_TIMEOUT] = { .type = NLA_U64 },
+	[PBFT_A_TIMEOUT_MAX] = { .type = NLA_U64 },
+	[PBFT_A_STATUS_INTERVAL] = { .type = NLA_U64 },
+	[PBFT_A_HEARTBEAT] = { .type = NLA_U64 },
+	[PBFT_A_CLOCK_SKEW] = { .type = NLA_U64 },
+	[PBFT_A_REPLICA] = { .type = NLA_NESTED },
+	[PBFT_A_CLIENT] = { .type = NLA_NESTED },
+	[PBFT_A_SERVICE] = { .type = NLA_U32 },
+	[PBFT_A_NULL_REPLY] = { .type = NLA_U32 },
+	[PBFT_A_KEY_ID] = { .type = NLA_U8 },
+};
+
+static const struct nla_policy name_policy[PBFT_A_NAME + 1] = {
+	[PBFT_A_NAME] = NAME_POLICY,
+};
+
+static const struct nla_policy up_policy[PBFT_A_GENESIS + 1] = {
+	[PBFT_A_NAME] = NAME_POLICY,
+	[PBFT_A_GENESIS] = { .type = NLA_FLAG },
+};
+
+static const struct nla_policy set_key_policy[PBFT_A_KEY_ID + 1] = {
+	[PBFT_A_NAME] = NAME_POLICY,
+	[PBFT_A_KEY_ID] = { .type = NLA_U8 },
+};
+
+static const struct nla_policy bind_policy[PBFT_A_HEAD + 1] = {
+	[PBFT_A_NAME] = NAME_POLICY,
+	[PBFT_A_HEAD] = NLA_POLICY_EXACT_LEN(sizeof(struct pbft_nl_head)),
+};
+
+static const struct nla_policy executed_policy[PBFT_A_RESULT + 1] = {
+	[PBFT_A_ID] = { .type = NLA_U32 },
+	[PBFT_A_SEQ] = { .type = NLA_U64 },
+	[PBFT_A_RESULT] = NLA_POLICY_MIN_LEN(sizeof(struct pbft_nl_result)),
+};
+
+static const struct nla_policy digest_policy[PBFT_A_DIGEST + 1] = {
+	[PBFT_A_ID] = { .type = NLA_U32 },
+	[PBFT_A_SEQ] = { .type = NLA_U64 },
+	[PBFT_A_DIGEST] = NLA_POLICY_EXACT_LEN(PBFT_DIGEST_LEN),
+};
+
+static const struct nla_policy peer_send_policy[PBFT_A_DATA + 1] = {
+	[PBFT_A_ID] = { .type = NLA_U32 },
+	[PBFT_A_PEER_ID] = { .type = NLA_U32 },
+	[PBFT_A_DATA] = { .type = NLA_BINARY, .len = PBFT_MTU_MAX },
+};
+
+struct pbft_instance *pbft_nl_instance(struct genl_info *info, int *err)
+{
+	struct nlattr *name = info->attrs[PBFT_A_NAME];
+	struct pbft_instance *inst;
+
+	if (!name) {
+		*err = pbft_refuse(info->extack, NULL, -EINVAL,
+				   "PBFT_A_NAME is missing: which instance");
+		return NULL;
+	}
+	inst = pbft_instance_find(genl_info_net(info), nla_data(name));
+	if (!inst)
+		*err = pbft_refuse(info->extack, name, -ENOENT,
+				   "no instance has the name '%s'",
+				   (const char *)nla_data(name));
+	return inst;
+}
+
+/* ---- commands of administration ------------------------------------------------ */
+
+static int do_del(struct genl_info *info, struct pbft_instance *inst)
+{
+	pbft_instance_delete(inst);
+	return 0;
+}
+
+static int do_up(struct genl_info *info, struct pbft_instance *inst)
+{
+	const char *why;
+	int err;
+
+	if (inst->up)
+		return pbft_refuse(info->extack, NULL, -EALREADY,
+				   "the instance is up already");
+	err = pbft_instance_up(inst, info->attrs[PBFT_A_GENESIS], &why);
+	return err ? pbft_refuse_text(info->extack, NULL, err, why) : 0;
+}
+
+static int do_down(struct genl_info *info, struct pbft_instance *inst)
+{
+	if (!inst->up)
+		return pbft_refuse(info->extack, NULL, -EALREADY,
+				   "the instance is down already");
+	pbft_instance_down(inst);
+	return 0;
+}
+
+static int do_set_key(struct genl_info *info, struct pbft_instance *inst)
+{
+	struct nlattr *attr = info->attrs[PBFT_A_KEY_ID];
+	u32 peer;
+	int err;
+	u8 id;
+
+	if (!attr)
+		return pbft_refuse(info->extack, NULL, -EINVAL,
+				   "PBFT_A_KEY_ID is missing");
+	id = nla_get_u8(attr);
+	if (id == inst->key_id)
+		return 0;
+	if (!pbft_key_newer(id, inst->key_id))
+		return pbft_refuse(info->extack, attr, -EINVAL,
+				   "key generation %u is older than %u: others would refuse it",
+				   id, inst->key_id);
+	err = pbft_rekey(inst, id, &peer);
+	if (err == -ENOKEY)
+		return pbft_refuse(info->extack, attr, err,
+				   "node %u has no raw key of generation %u",
+				   peer, id);
+	if (err)
+		return pbft_refuse(info->extack, attr, err,
+				   "no key of generation %u for node %u (error %d)",
+				   id, peer, -err);
+	inst->conf.key_id = id;
+	return 0;
+}
+
+typedef int (*command_fn)(struct genl_info *info, struct pbft_instance *inst);
+
+static int administer(struct genl_info *info, command_fn command)
+{
+	struct pbft_net *pn = pbft_pernet(genl_info_net(info));
+	struct pbft_instance *inst;
+	int err;
+
+	mutex_lock(&pn->mutex);
+	inst = pbft_nl_instance(info, &err);
+	if (inst)
+		err = command(info, inst);
+	mutex_unlock(&pn->mutex);
+	return err;
+}
+
+static int nl_del(struct sk_buff *skb, struct genl_info *info)
+{
+	return administer(info, do_del);
+}
+
+static int nl_up(struct sk_buff *skb, struct genl_info *info)
+{
+	return administer(info, do_up);
+}
+
+static int nl_down(struct sk_buff *skb, struct genl_info *info)
+{
+	return administer(info, do_down);
+}
+
+static int nl_set_key(struct sk_buff *skb, struct genl_info *info)
+{
+	return administer(info, do_set_key);
+}
+
+/* ---- the family -------------------------------------------------------------------- */
+
+#define OP(_cmd, _doit, _policy) { \
+	.cmd = _cmd, \
+	.flags = GENL_UNS_ADMIN_PERM, \
+	.doit = _doit, \
+	.policy = _policy, \
+	.maxattr = ARRAY_SIZE(_policy) - 1, \
+}
+
+static const struct genl_ops ops[] = {
+	OP(PBFT_CMD_SET, pbft_nl_set, set_policy),
+	{
+		.cmd = PBFT_CMD_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = pbft_nl_get,
+		.start = pbft_nl_get_start,
+		.dumpit = pbft_nl_get_dump,
+		.policy = name_policy,
+		.maxattr = ARRAY_SIZE(name_policy) - 1,
+	},
+	OP(PBFT_CMD_DEL, nl_del, name_policy),
+	OP(PBFT_CMD_UP, nl_up, up_policy),
+	OP(PBFT_CMD_DOWN, nl_down, name_policy),
+	OP(PBFT_CMD_SET_KEY, nl_set_key, set_key_policy),
+	OP(PBFT_CMD_BIND, pbft_nl_bind, bind_policy),
+	OP(PBFT_CMD_EXECUTED, pbft_nl_executed, executed_policy),
+	OP(PBFT_CMD_CHECKPOINTED, pbft_nl_checkpointed, digest_policy),
+	OP(PBFT_CMD_STATE_INSTALLED, pbft_nl_state_installed, digest_policy),
+	OP(PBFT_CMD_PEER_SEND, pbft_nl_peer_send, peer_send_policy),
+};
+
+static const struct genl_multicast_group groups[] = {
+	{
+		.name = PBFT_GENL_MCGRP_EVENTS,
+		.flags = PBFT_COMPAT_MCGRP_FLAGS,
+	},
+};
+
+struct genl_family pbft_genl_family __ro_after_init = {
+	.name = PBFT_GENL_NAME,
+	.version = PBFT_GENL_VERSION,
+	.netnsok = true,
+	.parallel_ops = true,	/* our own locks suffice: a slow SET holds up no daemon */
+	.module = THIS_MODULE,
+	.ops = ops,
+	.n_ops = ARRAY_SIZE(ops),
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
+};
+
+int __init pbft_netlink_init(void)
+{
+	return genl_register_family(&pbft_genl_family);
+}
+
+void pbft_netlink_exit(void)
+{
+	genl_unregister_family(&pbft_genl_family);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Messages that the kernel must refuse: how they are described and sent. */
+#ifndef PBFT_NL_REFUSALS_H
+#define PBFT_NL_REFUSALS_H
+
+#include "libpbft/nl_priv.h"
+
+#define TOP		-1	/* an edit of the message's own attributes */
+#define CLIENT		4	/* entries 0 to 3 are the replicas, 4 the client */
+#define EDITS_MAX	3
+
+enum edit_op {
+	KEEP,
+	OMIT,
+	SET,			/* instead of what would stand there, or besides */
+};
+
+/* One departure from a message that would be accepted. */
+struct edit {
+	int entry;
+	int attr;
+	enum edit_op op;
+	const void *data;
+	size_t len;
+};
+
+#define NO(entry, attr)		{ entry, attr, OMIT, NULL, 0 }
+#define U8(entry, attr, v)	{ entry, attr, SET, (const u8[]){ v }, 1 }
+#define U32(entry, attr, v)	{ entry, attr, SET, (const u32[]){ v }, 4 }
+#define U64(entry, attr, v)	{ entry, attr, SET, (const u64[]){ v }, 8 }
+#define STR(entry, attr, v)	{ entry, attr, SET, v, sizeof(v) }
+#define RAW(entry, attr, v)	{ entry, attr, SET, v, sizeof(v) }
+
+struct refusal {
+	const char *what;
+	u8 cmd;
+	int err;
+	const char *text;
+	struct edit edits[EDITS_MAX];
+};
+
+/* The four replicas and one client that every message starts from. */
+struct fixture {
+	struct pbft_nl *nl;
+	u8 private_key[5][32], public_key[5][32];
+	const char *name;	/* the instance that messages are about */
+	u32 id;			/* for the daemon's messages */
+	bool keyless;		/* leave out the private key, as syncconf does */
+};
+
+/* Send @r's message. Return the kernel's error; its words by pbft_nl_error(). */
+int send_refusal(struct fixture *fx, const struct refusal *r);
+
+/* ---- nl-refusals-set.c, -cmd.c: tables ---------------------------------- */
+
+extern const struct refusal set_new[], set_down[], set_up[], commands[],
+	daemon_commands[];
+
+#endif /* PBFT_NL_REFUSALS_H */

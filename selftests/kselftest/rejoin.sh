@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# A replica restarts without memory: mute at first, it gets back to voting while
+# the cluster runs, and then its vote counts.
+# shellcheck source-path=SCRIPTDIR disable=SC2034 # for lib.sh
+. "$(dirname "$0")/../lib.sh"
+
+make_net 4
+make_conf 4 CheckpointInterval=16 Window=64 Timeout=500ms
+start_cluster k k k k
+check "records before" kv put before one
+records "$T/a.rec" 1 100
+check "a hundred more" kv load "$T/a.rec"
+
+in_ns 3 pbftctl del "$NAME"
+end "$(daemon_pid 3)"
+rm -rf "$T/$NAME-db3"
+check "the replica is gone, with its database" kernel_setconf 3
+check "it comes up, not as one that has never run" kernel_up 3
+check_is "it is mute" "$(field 3 mute)" true
+start_daemon 3
+start_load one 100 400
+check "it votes again" wait_voting 3
+check "the load ends without an error" wait_load
+check "it has the others' state" wait_until same_head 0 1 2 3
+
+in_ns 2 ip link set eth0 down
+check "its vote counts: one of the others is lost, puts go on" kv put after two
+check_is "reads too" "$(kv get before) $(kv get after)" "one two"
+agree_suite 0 1 3

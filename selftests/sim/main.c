@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/* pbft-sim: the command line; many seeds over several processes, or one in full. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "sim.h"
+
+struct args {
+	struct sim_options opt;
+	u64 start, seeds;
+	u32 jobs, tail, stop;
+	bool one, trace, check, verbose;
+};
+
+struct result {
+	u64 seed, hash;
+	struct sim_stats stats;
+	char violation[512];
+};
+
+static void run_seed(const struct args *a, u64 seed, bool tracing, bool now,
+		     struct result *r)
+{
+	struct sim_plan plan;
+	struct sim *sim = calloc(1, sizeof(*sim));
+
+	sim_plan(&plan, seed, &a->opt);
+	sim->tracing = tracing;
+	sim->trace_now = now;
+	sim_init(sim, seed, &plan);
+	sim_run(sim);
+	if (tracing && !now && sim_failed(sim))
+		trace_ring_print(sim, a->tail);
+	sim_free(sim);
+	memset(r, 0, sizeof(*r));
+	r->seed = seed;
+	r->hash = prng_mix(sim->hash ^ sim->stats.events);
+	r->stats = sim->stats;
+	memcpy(r->violation, sim->violation, sizeof(r->violation));
+	free(sim);
+}
+
+/* ---- totals ------------------------------------------------------------- */
+
+struct totals {
+	struct sim_stats sum;
+	u64 seeds, violations, memory, memory_seed;
+	u64 most_views, most_views_seed;
+};
+
+static void add(struct totals *t, const struct result *r)
+{
+	const struct sim_stats *s = &r->stats;
+
+	t->seeds++;
+	t->violations += r->violation[0] != 0;
+	t->sum.events += s->events;
+	t->sum.batches += s->batches;
+	t->sum.ops += s->ops;
+	t->sum.virtual_ns += s->virtual_ns;
+	t->sum.view_changes += s->view_changes;
+	t->sum.crashes += s->crashes;
+	t->sum.recovered += s->recovered;
+	t->sum.state_transfers += s->state_transfers;
+	t->sum.nulls += s->nulls;
+	t->sum.undecided += s->undecided;
+	if (s->memory > t->memory) {
+		t->memory = s->memory;
+		t->memory_seed = r->seed;
+	}
+	if (s->view > t->most_views) {
+		t->most_views = s->view;
+		t->most_views_seed = r->seed;
+	}
+}
+
+static void print_totals(const struct totals *t, double seconds)
+{
+	printf("%llu events in %.1f s (%.0f/s), %llu batches committed (%llu null), %llu operations, %.2f simulated hours\n",
+	       (unsigned long long)t->sum.events, seconds,
+	       (double)t->sum.events / (seconds > 0 ? seconds : 1),
+	       (unsigned long long)t->sum.batches, (unsigned long long)t->sum.nulls,
+	       (unsigned long long)t->sum.ops, (double)t->sum.virtual_ns / 3600e9);
+	printf("%llu view changes, %llu crashes, %llu recoveries, %llu state transfers, %llu histories undecided\n",
+	       (unsigned long long)t->sum.view_changes, (unsigned long long)t->sum.crashes,
+	       (unsigned long long)t->sum.recovered,
+	       (unsigned long long)t->sum.state_transfers,
+	       (unsigned long long)t->sum.undecided);
+	printf("memory of one core: at most %llu KiB (seed %llu); highest view %llu (seed %llu)\n",
+	       (unsigned long long)t->memory / 1024, (unsigned long long)t->memory_seed,
+	       (unsigned long long)t->most_views, (unsigned long long)t->most_views_seed);
+	printf("sim: %llu seeds, %llu violations\n", (unsigned long long)t->seeds,
+	       (unsigned long long)t->violations);
+}
+
+/* A violation is replayed here, so that its transcript can be shown. */
+static void show(const struct args *a, const struct result *r)
+{
+	struct sim_plan plan;
+	struct result again;
+
+	printf("---- VIOLATION, seed %llu: %s\n", (unsigned long long)r->seed, r->violation);
+	if (a->tail) {
+		sim_plan(&plan, r->seed, &a->opt);
+		sim_plan_print(&plan, r->seed);
+		run_seed(a, r->seed, true, false, &again);
+		if (memcmp(again.violation, r->violation, sizeof(r->violation)))
+			printf("NOT REPRODUCED: %s\n", again.violation[0] ? again.violation :
+			       "no violation");
+	}
+	fflush(stdout);
+}
+
+/* ---- many seeds -------------------------------------------------------------- */
+
+static void child(const struct args *a, u32 job, int fd)
+{
+	struct result r, again;
+	u64 i;
+
+	for (i = job; i < a->seeds; i += a->jobs) {
+		run_seed(a, a->start + i, false, false, &r);
+		if (a->check) {
+			run_seed(a, a->start + i, false, false, &again);
+			if (again.hash != r.hash && !r.violation[0])
+				snprintf(r.violation, sizeof(r.violation),
+					 "22 determinism: two runs differ");
+		}
+		if (write(fd, &r, sizeof(r)) != sizeof(r))
+			_exit(1);
+	}
+	_exit(0);
+}
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Results are smaller than PIPE_BUF: whole records arrive. */
+static int run_many(const struct args *a)
+{
+	struct totals t = { .seeds = 0 };
+	double begin = now_s();
+	struct result r;
+	int fds[2], status, crashed = 0;
+	pid_t pids[64];
+	u32 j;
+
+	if (pipe(fds)) {
+		perror("pbft-sim: pipe");
+		return 2;
+	}
+	fflush(stdout);
+	for (j = 0; j < a->jobs; j++) {
+		pids[j] = fork();
+		if (!pids[j]) {
+			close(fds[0]);
+			child(a, j, fds[1]);
+		}
+	}
+	close(fds[1]);
+	while (read(fds[0], &r, sizeof(r)) == sizeof(r)) {
+		add(&t, &r);
+		if (r.violation[0])
+			show(a, &r);
+		else if (a->verbose)
+			printf("seed %llu hash %016llx events %llu view %llu\n",
+			       (unsigned long long)r.seed, (unsigned long long)r.hash,
+			       (unsigned long long)r.stats.events,
+			       (unsigned long long)r.stats.view);
+		if (a->stop && t.violations >= a->stop)
+			break;
+	}
+	close(fds[0]);
+	for (j = 0; j < a->jobs; j++) {
+		if (a->stop && t.violations >= a->stop)
+			kill(pids[j], SIGTERM);
+		waitpid(pids[j], &status, 0);
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM)
+			crashed++;
+	}
+	if (crashed) {
+		printf("pbft-sim: %d of %u processes crashed\n", crashed, a->jobs);
+		t.violations += crashed;
+	} else if (!a->stop && t.seeds != a->seeds) {
+		printf("pbft-sim: only %llu seeds ran\n", (unsigned long long)t.seeds);
+		t.violations++;
+	}
+	print_totals(&t, now_s() - begin);
+	return t.violations ? 1 : 0;
+}
+
+static int run_one(const struct args *a)
+{
+	struct totals t = { .seeds = 0 };
+	double begin = now_s();
+	struct sim_plan plan;
+	struct result r;
+
+	sim_plan(&plan, a->start, &a->opt);
+	sim_plan_print(&plan, a->start);
+	run_seed(a, a->start, a->trace || a->tail, a->trace, &r);
+	add(&t, &r);
+	if (r.violation[0])
+		printf("---- VIOLATION, seed %llu: %s\n", (unsigned long long)r.seed,
+		       r.violation);
+	printf("hash %016llx\n", (unsigned long long)r.hash);
+	print_totals(&t, now_s() - begin);
+	return t.violations ? 1 : 0;
+}
+
+/* ---- the command line ----------------------------------------------------------- */
+
+static const char * const help =
+"usage: pbft-sim [options]\n"
+"  --seed S        run one seed; with --trace print everything that happens\n"
+"  --seeds N       run N seeds (default 200)\n"
+"  --start S       first seed (default 1)\n"
+"  --replicas N    fix the number of replicas; 0: the seed chooses\n"
+"  --jobs J        processes (default 2)\n"
+"  --check         run every seed twice and compare\n"
+"  --benign        no Byzantine replicas or clients\n"
+"  --no-memory-loss  no replica restarts without its memory\n"
+"  --calm          no faults but the network's own\n"
+"  --quick         short runs\n"
+"  --tail N        lines of transcript shown of a violation (default 40)\n"
+"  --stop V        stop after V violations\n"
+"  --verbose       a line for every seed\n";
+
+enum { O_SEED = 256, O_SEEDS, O_START, O_REPLICAS, O_JOBS, O_TRACE, O_CHECK, O_BENIGN,
+       O_NO_MEMORY_LOSS, O_CALM, O_QUICK, O_TAIL, O_STOP, O_VERBOSE, O_HELP };
+
+static const struct option options[] = {
+	{ "seed", 1, NULL, O_SEED }, { "seeds", 1, NULL, O_SEEDS },
+	{ "start", 1, NULL, O_START }, { "replicas", 1, NULL, O_REPLICAS },
+	{ "jobs", 1, NULL, O_JOBS }, { "trace", 0, NULL, O_TRACE },
+	{ "check", 0, NULL, O_CHECK }, { "benign", 0, NULL, O_BENIGN },
+	{ "no-memory-loss", 0, NULL, O_NO_MEMORY_LOSS }, { "calm", 0, NULL, O_CALM },
+	{ "quick", 0, NULL, O_QUICK }, { "tail", 1, NULL, O_TAIL },
+	{ "stop", 1, NULL, O_STOP }, { "verbose", 0, NULL, O_VERBOSE },
+	{ "help", 0, NULL, O_HELP }, { NULL, 0, NULL, 0 }
+};
+
+static u64 number(const char *name, const char *s, u64 lo, u64 hi)
+{
+	char *end;
+	unsigned long long v = strtoull(s, &end, 0);
+
+	if (!*s || *end || v < lo || v > hi) {
+		fprintf(stderr, "pbft-sim: --%s must be a number from %llu to %llu\n", name,
+			(unsigned long long)lo, (unsigned long long)hi);
+		exit(2);
+	}
+	return v;
+}
+
+int main(int argc, char **argv)
+{
+	struct args a = {
+		.opt = { .faults = SIM_F_ALL, .byzantine = true, .byz_clients = true },
+		.start = 1, .seeds = 200, .jobs = 2, .tail = 40,
+	};
+	int o;
+
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (o) {
+		case O_SEED:
+			a.one = true;
+			a.start = number("seed", optarg, 0, U64_MAX);
+			break;
+		case O_SEEDS:
+			a.seeds = number("seeds", optarg, 1, 1000000000);
+			break;
+		case O_START:
+			a.start = number("start", optarg, 0, U64_MAX);
+			break;
+		case O_REPLICAS:
+			a.opt.n = number("replicas", optarg, 0, 63);
+			break;
+		case O_JOBS:
+			a.jobs = number("jobs", optarg, 1, 64);
+			break;
+		case O_TRACE:
+			a.trace = true;
+			break;
+		case O_CHECK:
+			a.check = true;
+			break;
+		case O_BENIGN:
+			a.opt.byzantine = false;
+			a.opt.byz_clients = false;
+			break;
+		case O_NO_MEMORY_LOSS:
+			a.opt.faults &= ~SIM_F_MEMORY;
+			break;
+		case O_CALM:
+			a.opt.faults = 0;
+			break;
+		case O_QUICK:
+			a.opt.short_run = true;
+			break;
+		case O_TAIL:
+			a.tail = number("tail", optarg, 0, 4000);
+			break;
+		case O_STOP:
+			a.stop = number("stop", optarg, 1, 1000000);
+			break;
+		case O_VERBOSE:
+			a.verbose = true;
+			break;
+		default:
+			fputs(help, o == O_HELP ? stdout : stderr);
+			return o == O_HELP ? 0 : 2;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "pbft-sim: what is '%s'? See --help\n", argv[optind]);
+		return 2;
+	}
+	return a.one ? run_one(&a) : run_many(&a);
+}

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0
+
+progs += unit-crypto unit-kv unit-client
+
+unit-crypto-src = selftests/unit/test-crypto.c $(libpbft-client-src)
+unit-crypto-lib = $(libpbft-client-lib)
+
+unit-kv-src = selftests/unit/test-kv.c userspace/libpbft/kv.c
+
+unit-client-src = selftests/unit/test-client.c selftests/unit/fake-cluster.c \
+	$(libpbft-client-src)
+unit-client-lib = $(libpbft-client-lib)
+
+progs += unit-kvstore unit-xfer
+
+unit-kvstore-src = selftests/unit/test-kvstore.c selftests/unit/kvstore.c \
+	$(pbftd-store-src) $(libpbft-client-src)
+unit-kvstore-lib = $(pbftd-store-lib) $(libpbft-client-lib)
+
+unit-xfer-src = selftests/unit/test-xfer.c selftests/unit/kvstore.c \
+	$(pbftd-store-src) $(libpbft-client-src)
+unit-xfer-lib = $(pbftd-store-lib) $(libpbft-client-lib)
+
+progs += unit-cluster
+unit-cluster-src = selftests/unit/test-cluster.c $(libpbft-client-src)
+unit-cluster-lib = $(libpbft-client-lib)

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a client sends: REQUEST, whole or in fragments, and HELLO.
+ *
+ * Datagrams are collected and leave in one sendmmsg(). A REQUEST carries the
+ * same authenticator to every replica, so it is sent from its slot without a
+ * copy; a fragment is built once and followed by each destination's own MAC.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "libpbft/client_priv.h"
+
+#define BLOCKED_WAIT_MS	10
+
+/*
+ * Send what was collected. A destination that cannot be reached costs only its
+ * own datagram; what a full socket does not take in time is lost, as on a
+ * network, and sent again by the timer.
+ */
+void client_flush(struct pbft_client *c)
+{
+	struct pollfd pfd = { .fd = c->fd, .events = POLLOUT };
+	unsigned int sent = 0;
+
+	while (sent < c->tx.count) {
+		int n = sendmmsg(c->fd, c->tx.msg + sent, c->tx.count - sent, 0);
+
+		if (n > 0) {
+			sent += n;
+		} else if (errno == EAGAIN) {
+			if (poll(&pfd, 1, BLOCKED_WAIT_MS) <= 0)
+				break;
+		} else if (errno != EINTR) {
+			sent++;
+		}
+	}
+	c->tx.count = 0;
+	c->tx.frags = 0;
+}
+
+/* Queue one datagram; with @mac, append the peer's MAC over it. */
+static void tx_add(struct pbft_client *c, u32 replica, const void *data, u32 len,
+		   bool mac)
+{
+	unsigned int i = c->tx.count++;
+	struct peer *p = &c->peers[replica];
+	struct msghdr *h = &c->tx.msg[i].msg_hdr;
+	struct iovec *iov = c->tx.iov[i];
+
+	memset(h, 0, sizeof(*h));
+	h->msg_name = &p->addr;
+	h->msg_namelen = p->addr_len;
+	h->msg_iov = iov;
+	h->msg_iovlen = mac ? 2 : 1;
+	iov[0].iov_base = (void *)data;
+	iov[0].iov_len = len;
+	if (mac) {
+		pbft_mac(&p->tx, data, len, c->tx.mac[i]);
+		iov[1].iov_base = c->tx.mac[i];
+		iov[1].iov_len = PBFT_MAC_LEN;
+	}
+}
+
+/* To every replica in @to; @data stays as it is until client_flush(). */
+static void tx_add_set(struct pbft_client *c, u64 to, const void *data, u32 len,
+		       bool mac)
+{
+	if (c->tx.count + hweight64(to) > TX_VLEN)
+		client_flush(c);
+	for (; to; to &= to - 1)
+		tx_add(c, __ffs64(to), data, len, mac);
+}
+
+/* ---- REQUEST -------------------------------------------------------- */
+
+void client_build(struct pbft_client *c, struct slot *s, const void *op, u32 len)
+{
+	struct pbft_request *m = (void *)s->msg.data;
+
+	s->msg.len = sizeof(*m) + len;
+	pbft_wire_header(&m->hdr, &c->wire, PBFT_REQUEST, s->msg.len, c->id, 0,
+			 s->t);
+	m->session = cpu_to_le64(c->session);
+	m->flags = 0;
+	m->reserved = 0;
+	m->op_len = cpu_to_le32(len);
+	if (len)
+		memcpy(m->op, op, len);
+	s->sealed = false;
+}
+
+/*
+ * Name the replier and authenticate. The replier takes turns, so that large
+ * results load all replicas alike; a retransmission asks every one of them.
+ */
+static void seal(struct pbft_client *c, struct slot *s)
+{
+	struct pbft_request *m = (void *)s->msg.data;
+	u8 *mac = s->msg.data + s->msg.len;
+	u32 i;
+
+	m->replier = s->to_all ? PBFT_REPLIER_ALL : (s->t + c->id) % c->n;
+	for (i = 0; i < c->n; i++)
+		pbft_mac(&c->peers[i].tx, m, s->msg.len, mac + i * PBFT_MAC_LEN);
+	s->sealed = true;
+}
+
+static u64 destinations(const struct pbft_client *c, const struct slot *s)
+{
+	u32 op_len = s->msg.len - sizeof(struct pbft_request);
+
+	/* large operations travel apart from the batch: every replica needs them */
+	if (s->to_all || op_len > c->cluster->cfg.inline_max)
+		return all_replicas(c);
+	return 1ull << c->view % c->n;
+}
+
+static void transmit_fragments(struct pbft_client *c, u64 to, const void *msg,
+			       u32 len)
+{
+	u32 mtu = c->cluster->mtu, stride = ALIGN(mtu, 8), i, part;
+	u32 count = pbft_frag_count(mtu, len);
+	u64 id = pbft_frag_id(msg, len);
+	void *frag;
+
+	if (!c->tx.frag)
+		c->tx.frag = malloc((size_t)TX_FRAGS * stride);
+	if (!c->tx.frag)
+		return;
+	for (i = 0; i < count; i++) {
+		if (c->tx.frags == TX_FRAGS ||
+		    c->tx.count + hweight64(to) > TX_VLEN)
+			client_flush(c);
+		frag = c->tx.frag + (size_t)c->tx.frags++ * stride;
+		part = pbft_frag_build(frag, mtu, &c->wire, c->id, msg, len, id, i);
+		tx_add_set(c, to, frag, part, true);
+	}
+}
+
+void client_transmit(struct pbft_client *c, struct slot *s, u64 now)
+{
+	u64 to = destinations(c, s);
+	u32 len = slot_bytes(c, s);
+
+	if (!s->sealed) {
+		/* an earlier copy may still wait in the batch */
+		client_flush(c);
+		seal(c, s);
+	}
+	if (len <= c->cluster->mtu)
+		tx_add_set(c, to, s->msg.data, len, false);
+	else
+		transmit_fragments(c, to, s->msg.data, len);
+	s->last_sent = now;
+	s->resend_at = now + client_timeout(c);
+}
+
+/* ---- HELLO ---------------------------------------------------------- */
+
+/*
+ * Replicas learn our address from this message alone. Its number rises, so that
+ * nobody can move us back to an old address by replaying one.
+ */
+void client_hello(struct pbft_client *c, u64 to)
+{
+	struct pbft_hello *m = &c->tx.hello;
+
+	client_flush(c);
+	pbft_wire_header(&m->hdr, &c->wire, PBFT_HELLO, sizeof(*m), c->id, 0,
+			 ++c->hello_seq);
+	m->session = cpu_to_le64(c->session);
+	tx_add_set(c, to, m, sizeof(*m), true);
+	client_flush(c);
+}

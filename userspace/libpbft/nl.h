@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The generic netlink family "pbft" from userspace: see uapi/linux/pbft.h.
+ *
+ * Three kinds of socket, never mixed: pbft_nl_open() for administration and
+ * for a daemon that binds, pbft_nl_events_open() for events. Every function
+ * returns 0 or -errno; pbft_nl_error() then has a sentence, in the kernel's
+ * own words (extack) where it gave any. Nothing here is thread safe per socket.
+ */
+#ifndef PBFT_NL_H
+#define PBFT_NL_H
+
+#include "cluster.h"
+#include "linux/pbft.h"
+
+struct pbft_nl;
+
+/* Return 0, or -errno with a sentence in @err; -ENOENT: no pbft module here. */
+int pbft_nl_open(struct pbft_nl **nl, char *err, size_t errlen);
+void pbft_nl_close(struct pbft_nl *nl);	/* ends a binding; NULL is allowed */
+int pbft_nl_fd(const struct pbft_nl *nl);
+/* What went wrong in the last call that failed on @nl. */
+const char *pbft_nl_error(const struct pbft_nl *nl);
+
+/* ---- administration -------------------------------------------------- */
+
+struct pbft_nl_setup {
+	const struct pbft_cluster *cluster;
+	u32 self;
+	const u8 *private_key;		/* 32 bytes; NULL: keep the one there is */
+	u32 service;			/* enum pbft_service */
+	u32 null_reply;			/* bytes; PBFT_SERVICE_NULL */
+};
+
+int pbft_nl_set(struct pbft_nl *nl, const char *name,
+		const struct pbft_nl_setup *setup);
+int pbft_nl_del(struct pbft_nl *nl, const char *name);
+int pbft_nl_up(struct pbft_nl *nl, const char *name, bool genesis);
+int pbft_nl_down(struct pbft_nl *nl, const char *name);
+/* MACs made here carry key generation @key_id from now on. */
+int pbft_nl_set_key(struct pbft_nl *nl, const char *name, u8 key_id);
+
+struct pbft_nl_status {
+	char name[PBFT_NAME_MAX + 1];
+	u32 self;
+	u32 state;			/* enum pbft_state */
+	char reason[160];		/* PBFT_STATE_STOPPED: why */
+	u64 view;
+	u32 primary;
+	u32 flags;			/* PBFT_F_* */
+	u64 stable;			/* h */
+	u64 committed;
+	struct pbft_nl_head head;	/* executed */
+	u64 checkpoint;
+	u8 checkpoint_digest[PBFT_DIGEST_LEN];
+	u64 fetch_target;
+	u64 recover_point, recover_view;
+	u32 pending;			/* requests waiting */
+	u64 memory;			/* bytes */
+	u8 key_id;
+	u32 suspect;			/* PBFT_NL_EV_EVIDENCE: the replica proved faulty */
+};
+
+struct pbft_nl_counter {
+	char name[32];
+	u64 value;
+};
+
+struct pbft_nl_counters {
+	u32 count;
+	struct pbft_nl_counter *c;
+};
+
+struct pbft_nl_peer {
+	u32 id;
+	struct pbft_nl_counters counters;
+};
+
+/* What PBFT_CMD_GET tells of one instance. */
+struct pbft_nl_instance {
+	struct pbft_nl_instance *next;
+	struct pbft_nl_status st;
+	struct pbft_cluster cluster;	/* cfg.self and cfg.genesis set too */
+	u8 public_key[PBFT_PUBKEY_SIZE];
+	u32 service, null_reply;
+	struct pbft_nl_counters counters;
+	u32 n_peers;
+	struct pbft_nl_peer *peers;	/* nodes that have counters */
+};
+
+/* @name NULL: all of this network namespace, as a list; none is no error. */
+int pbft_nl_get(struct pbft_nl *nl, const char *name,
+		struct pbft_nl_instance **out);
+void pbft_nl_instance_free(struct pbft_nl_instance *list);
+
+const char *pbft_nl_state_name(u32 state);	/* "down", "up", "stopped" */
+const char *pbft_nl_event_name(u32 event);	/* "new-view", ... */
+
+/* ---- a daemon ---------------------------------------------------------- */
+
+struct pbft_nl_bound {
+	u32 id;				/* of the instance, in what follows */
+	u32 peer_mtu;			/* most bytes of one pbft_nl_peer_send() */
+};
+
+/**
+ * pbft_nl_bind() - become the application of instance @name
+ * @head: where the application's state stands
+ *
+ * Waits for the kernel's answer. What the kernel already sent after it is kept
+ * for pbft_nl_dispatch(): call that once before polling the descriptor.
+ */
+int pbft_nl_bind(struct pbft_nl *nl, const char *name,
+		 const struct pbft_nl_head *head, struct pbft_nl_bound *out);
+
+/*
+ * The daemon's answers. They do not wait: a refusal comes back through
+ * pbft_nl_daemon_ops.refused. -EMSGSIZE: larger than the socket takes.
+ */
+int pbft_nl_executed(struct pbft_nl *nl, u32 id, u64 seq,
+		     const struct pbft_result *results, u32 count);
+int pbft_nl_checkpointed(struct pbft_nl *nl, u32 id, u64 seq,
+			 const u8 digest[PBFT_DIGEST_LEN]);
+int pbft_nl_state_installed(struct pbft_nl *nl, u32 id, u64 seq,
+			    const u8 digest[PBFT_DIGEST_LEN]);
+int pbft_nl_peer_send(struct pbft_nl *nl, u32 id, u32 peer,
+		      const void *data, u32 len);
+
+struct pbft_nl_op {			/* one request of a batch */
+	u32 client;
+	u32 flags;			/* PBFT_REQ_* */
+	u64 session;
+	u64 t;
+	const void *op;
+	u32 op_len;
+};
+
+/* Data is valid during the call. NULL members ignore their message. */
+struct pbft_nl_daemon_ops {
+	/* @head includes this batch; @count 0: a null batch */
+	void (*apply)(void *arg, u32 id, const struct pbft_nl_head *head,
+		      const struct pbft_nl_op *ops, u32 count);
+	void (*snapshot)(void *arg, u32 id, u64 seq);
+	void (*discard)(void *arg, u32 id, u64 seq);
+	void (*fetch_state)(void *arg, u32 id, const struct pbft_nl_head *head,
+			    const u8 digest[PBFT_DIGEST_LEN], u64 peers);
+	void (*peer_recv)(void *arg, u32 id, u32 peer, const void *data,
+			  u32 len);
+	/* The kernel refused an answer: @cmd, -errno, its words. */
+	void (*refused)(void *arg, u32 cmd, int err, const char *text);
+};
+
+/**
+ * pbft_nl_dispatch() - hand out what has arrived, without waiting
+ * @max: at most this many datagrams; 0: until the socket is empty
+ *
+ * Return: messages handed out, or -errno; -EBADMSG names a message that the
+ * kernel should not have sent; -ENOBUFS: messages were lost, bind again.
+ */
+int pbft_nl_dispatch(struct pbft_nl *nl, const struct pbft_nl_daemon_ops *ops,
+		     void *arg, unsigned int max);
+
+/* ---- events ------------------------------------------------------------ */
+
+/* A socket that receives the multicast group "events" and nothing else. */
+int pbft_nl_events_open(struct pbft_nl **nl, char *err, size_t errlen);
+
+typedef void (*pbft_nl_event_fn)(void *arg, enum pbft_nl_event event,
+				 const struct pbft_nl_status *st);
+
+/**
+ * pbft_nl_events_recv() - hand out the events that have arrived
+ *
+ * Subscribe first and ask for a snapshot with pbft_nl_get() on another socket
+ * afterwards, then nothing is missed. Return: events handed out, or -errno;
+ * -ENOBUFS: some were lost, take a new snapshot and go on.
+ */
+int pbft_nl_events_recv(struct pbft_nl *nl, pbft_nl_event_fn fn, void *arg);
+
+#endif /* PBFT_NL_H */

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The application: executes, commits, answers.
+ *
+ * The first error stops it: from then on nothing is executed or answered, which
+ * to the cluster is a replica that has crashed. The log keeps what it missed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include "app.h"
+
+/* Commit no later than after so many answers, or bytes of results. */
+#define GROUP_MAX	512
+#define GROUP_BYTES	(8u << 20)
+
+/* To be told to the backend, in this order: a batch's results, or a digest. */
+struct app_answer {
+	u64 seq;
+	u32 count;		/* of results */
+	bool checkpoint;
+	struct pbft_digest root;
+};
+
+/* What was executed in one transaction. */
+struct app_group {
+	struct app_answer answers[GROUP_MAX];
+	u32 count;
+	struct pbft_store_results results;
+};
+
+struct app_fetch {
+	bool wanted;
+	struct pbft_log_head head;
+	struct pbft_digest root;
+	u64 peers;
+};
+
+struct pbft_app {
+	struct pbft_backend *backend;
+	struct pbft_store *st;
+	struct pbft_xfer *xfer;
+	struct app_group groups[2], *open;
+	bool answering;		/* those of the other group are going out */
+	struct app_fetch fetch;	/* to begin when all is answered */
+	u8 *null_reply;
+	struct pbft_result *results;	/* PBFT_BATCH_MAX, as the backend takes them */
+	char err[PBFT_ERR_MAX];
+};
+
+u64 pbft_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static bool failed(const struct pbft_app *app)
+{
+	return app->err[0];
+}
+
+static void fail(struct pbft_app *app, const char *why)
+{
+	if (!failed(app))
+		snprintf(app->err, sizeof(app->err), "%s",
+			 why[0] ? why : "out of memory");
+}
+
+static void check_store(struct pbft_app *app, int rc)
+{
+	if (rc)
+		fail(app, app->st->err);
+}
+
+static void check_backend(struct pbft_app *app, int rc)
+{
+	if (rc)
+		fail(app, app->backend->err);
+}
+
+/* ---- state transfer ------------------------------------------------------------ */
+
+static void xfer_send(void *arg, u32 peer, const void *data, u32 len)
+{
+	struct pbft_app *app = arg;
+
+	app->backend->ops->peer_send(app->backend, peer, data, len);
+}
+
+static void xfer_installed(void *arg, u64 seq, const struct pbft_digest *root)
+{
+	struct pbft_app *app = arg;
+
+	check_backend(app, app->backend->ops->state_installed(app->backend, seq,
+							      root));
+}
+
+static const struct pbft_xfer_ops xfer_ops = { xfer_send, xfer_installed };
+
+/* ---- life ------------------------------------------------------------------------ */
+
+struct pbft_app *pbft_app_create(struct pbft_store *st, u32 null_reply)
+{
+	struct pbft_app *app = calloc(1, sizeof(*app));
+
+	if (!app)
+		return NULL;
+	app->st = st;
+	app->open = &app->groups[0];
+	app->results = calloc(PBFT_BATCH_MAX, sizeof(*app->results));
+	app->null_reply = calloc(1, null_reply + 1);
+	if (!app->results || !app->null_reply) {
+		pbft_app_destroy(app);
+		return NULL;
+	}
+	if (!st) {
+		u32 i;
+
+		for (i = 0; i < PBFT_BATCH_MAX; i++) {
+			app->results[i].data = app->null_reply;
+			app->results[i].len = null_reply;
+		}
+	}
+	return app;
+}
+
+void pbft_app_destroy(struct pbft_app *app)
+{
+	if (!app)
+		return;
+	pbft_xfer_destroy(app->xfer);
+	pbft_store_results_free(&app->groups[0].results);
+	pbft_store_results_free(&app->groups[1].results);
+	free(app->results);
+	free(app->null_reply);
+	free(app);
+}
+
+int pbft_app_bind(struct pbft_app *app, struct pbft_backend *b)
+{
+	static const struct pbft_log_head beginning;
+	int rc;
+
+	app->backend = b;
+	b->app = app;
+	rc = b->ops->bind(b, app->st ? &app->st->head : &beginning);
+	check_backend(app, rc);
+	if (!rc && app->st && !app->xfer) {
+		app->xfer = pbft_xfer_create(app->st, b->ops->peer_mtu(b),
+					     &xfer_ops, app);
+		if (!app->xfer)
+			fail(app, "out of memory for state transfer");
+	}
+	if (failed(app))
+		return rc ? rc : -ENOMEM;
+	pbft_app_settle(app);
+	return 0;
+}
+
+/* ---- batches --------------------------------------------------------------------- */
+
+static void answer_batch(struct pbft_app *app, const struct app_group *g,
+			 const struct app_answer *a, u32 first)
+{
+	u32 i;
+
+	for (i = 0; i < a->count; i++) {
+		const struct pbft_store_result *r = &g->results.r[first + i];
+
+		app->results[i].status = r->status;
+		app->results[i].len = r->len;
+		app->results[i].data = g->results.buf + r->off;
+	}
+	check_backend(app, app->backend->ops->executed(app->backend, a->seq,
+						       app->results, a->count));
+}
+
+static void answer_group(struct pbft_app *app, struct app_group *g)
+{
+	struct pbft_backend *b = app->backend;
+	u32 i, first = 0;
+
+	for (i = 0; !failed(app) && i < g->count; i++) {
+		const struct app_answer *a = &g->answers[i];
+
+		if (a->checkpoint)
+			check_backend(app, b->ops->checkpointed(b, a->seq,
+								&a->root));
+		else
+			answer_batch(app, g, a, first);
+		first += a->count;
+	}
+	g->count = 0;
+	g->results.count = 0;
+	g->results.len = 0;
+}
+
+/* Begin a state transfer, now that nothing executed is left unanswered. */
+static void begin_fetch(struct pbft_app *app)
+{
+	struct app_fetch f = app->fetch;
+
+	if (failed(app) || !f.wanted || !app->xfer)
+		return;
+	app->fetch.wanted = false;
+	check_store(app, pbft_xfer_fetch(app->xfer, pbft_now(), &f.head, &f.root,
+					 f.peers));
+}
+
+/*
+ * Commit and answer what was executed. The backend may bring more batches while
+ * it takes the answers: they make the next group, after this one.
+ */
+void pbft_app_settle(struct pbft_app *app)
+{
+	struct app_group *g;
+
+	if (!app->st || app->answering)
+		return;
+	app->answering = true;
+	while (!failed(app) && app->open->count) {
+		g = app->open;
+		check_store(app, pbft_store_commit(app->st));
+		app->open = g == &app->groups[0] ? &app->groups[1] :
+						   &app->groups[0];
+		answer_group(app, g);
+	}
+	app->answering = false;
+	begin_fetch(app);
+}
+
+static struct app_answer *next_answer(struct pbft_app *app, u64 seq)
+{
+	struct app_answer *a;
+
+	if (app->open->count >= GROUP_MAX - 1 ||
+	    app->open->results.len > GROUP_BYTES)
+		pbft_app_settle(app);
+	if (app->open->count == GROUP_MAX) {
+		fail(app, "more batches came while answering than a window holds");
+		return NULL;
+	}
+	a = &app->open->answers[app->open->count];
+	memset(a, 0, sizeof(*a));
+	a->seq = seq;
+	return a;
+}
+
+static void null_apply(struct pbft_app *app, u64 seq, u32 count)
+{
+	check_backend(app, app->backend->ops->executed(app->backend, seq,
+						       app->results, count));
+}
+
+void pbft_app_apply(struct pbft_app *app, const struct pbft_log_head *head,
+		    const struct pbft_store_req *reqs, u32 count)
+{
+	struct app_answer *a;
+
+	if (failed(app))
+		return;
+	if (count > PBFT_BATCH_MAX) {
+		fail(app, "a batch has more requests than there can be");
+		return;
+	}
+	if (!app->st) {
+		null_apply(app, head->seq, count);
+		return;
+	}
+	if (app->xfer && pbft_xfer_active(app->xfer))
+		check_store(app, pbft_xfer_cancel(app->xfer));
+	app->fetch.wanted = false;
+	a = next_answer(app, head->seq);
+	if (!a)
+		return;
+	check_store(app, pbft_store_apply(app->st, head, reqs, count,
+					  &app->open->results));
+	a->count = count;
+	app->open->count++;
+}
+
+/* ---- checkpoints, state transfer --------------------------------------------- */
+
+void pbft_app_snapshot(struct pbft_app *app, u64 seq)
+{
+	struct pbft_digest none = { 0 };	/* of no state: all zero */
+	struct app_answer *a;
+
+	if (failed(app))
+		return;
+	if (!app->st) {
+		check_backend(app, app->backend->ops->checkpointed(app->backend,
+								   seq, &none));
+		return;
+	}
+	if (app->st->head.seq != seq) {
+		fail(app, "a snapshot was asked for at another sequence number than the state's");
+		return;
+	}
+	a = next_answer(app, seq);
+	if (!a)
+		return;
+	check_store(app, pbft_store_checkpoint(app->st, &a->root));
+	a->checkpoint = true;
+	app->open->count++;
+	pbft_app_settle(app);
+}
+
+void pbft_app_discard(struct pbft_app *app, u64 seq)
+{
+	if (!app->st)
+		return;
+	pbft_store_discard(app->st, seq);
+	if (app->xfer)
+		pbft_xfer_discarded(app->xfer);
+}
+
+void pbft_app_fetch_state(struct pbft_app *app, const struct pbft_log_head *head,
+			  const struct pbft_digest *root, u64 peers)
+{
+	if (failed(app))
+		return;
+	if (!app->st) {
+		xfer_installed(app, head->seq, root);
+		return;
+	}
+	app->fetch.wanted = true;
+	app->fetch.head = *head;
+	app->fetch.root = *root;
+	app->fetch.peers = peers;
+	pbft_app_settle(app);
+}
+
+void pbft_app_peer_recv(struct pbft_app *app, u32 peer, const void *data,
+			u32 len)
+{
+	if (failed(app) || !app->xfer)
+		return;
+	/* An installation must not overtake results that are still open. */
+	pbft_app_settle(app);
+	if (!failed(app))
+		check_store(app, pbft_xfer_recv(app->xfer, pbft_now(), peer, data,
+						len));
+}
+
+void pbft_app_tick(struct pbft_app *app)
+{
+	if (failed(app) || !app->xfer ||
+	    pbft_xfer_deadline(app->xfer) > pbft_now())
+		return;
+	pbft_app_settle(app);
+	check_store(app, pbft_xfer_tick(app->xfer, pbft_now()));
+}
+
+u64 pbft_app_deadline(const struct pbft_app *app)
+{
+	return app->xfer ? pbft_xfer_deadline(app->xfer) : U64_MAX;
+}
+
+const char *pbft_app_error(const struct pbft_app *app)
+{
+	return failed(app) ? app->err : NULL;
+}
+
+const struct pbft_xfer_stats *pbft_app_xfer_stats(const struct pbft_app *app)
+{
+	static const struct pbft_xfer_stats none;
+
+	return app->xfer ? pbft_xfer_stats(app->xfer) : &none;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What drives the application: an instance in the kernel, or a replica in this
+ * process. A backend calls the application's pbft_app_*() functions (app.h) from
+ * its bind() and poll(), and is answered by the functions below.
+ */
+#ifndef PBFTD_BACKEND_H
+#define PBFTD_BACKEND_H
+
+#include "core/core.h"
+#include "store.h"
+
+struct pbft_app;
+struct pbft_backend;
+
+/* Returns are 0 or -errno, and pbft_backend.err then is a sentence. */
+struct pbft_backend_ops {
+	int (*bind)(struct pbft_backend *b, const struct pbft_log_head *head);
+	int (*executed)(struct pbft_backend *b, u64 seq,
+			const struct pbft_result *results, u32 count);
+	int (*checkpointed)(struct pbft_backend *b, u64 seq,
+			    const struct pbft_digest *root);
+	int (*state_installed)(struct pbft_backend *b, u64 seq,
+			       const struct pbft_digest *root);
+	/* May be lost, like any datagram. */
+	void (*peer_send)(struct pbft_backend *b, u32 peer, const void *data,
+			  u32 len);
+	u32 (*peer_mtu)(struct pbft_backend *b);	/* bytes; after bind() */
+
+	int (*fd)(struct pbft_backend *b);		/* readable: poll */
+	u64 (*deadline)(struct pbft_backend *b);	/* U64_MAX: none */
+	int (*poll)(struct pbft_backend *b);		/* does not block */
+
+	/* Optional: what pbftd --status shows. */
+	void (*status)(struct pbft_backend *b, struct pbft_status *st);
+	void (*close)(struct pbft_backend *b);
+};
+
+struct pbft_backend {
+	const struct pbft_backend_ops *ops;
+	struct pbft_app *app;
+	u64 cluster;		/* known when the backend is open */
+	u32 epoch, self;
+	bool changed;		/* an event: the status is worth a look */
+	char err[PBFT_ERR_MAX];
+};
+
+struct pbft_user_opts {
+	const char *cluster_path, *key_path;
+	u32 self;
+	bool genesis;
+	bool lax_key;		/* a key file that others may read will do */
+	u64 busy_poll;		/* ns */
+};
+
+/* Return 0, or -errno with a sentence in @err. */
+int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *opts,
+		      char *err, size_t errlen);
+int pbft_backend_kernel(struct pbft_backend **out, const char *name, char *err,
+			size_t errlen);
+
+#endif /* PBFTD_BACKEND_H */

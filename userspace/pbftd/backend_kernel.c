@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The backend that is the application of an instance in the kernel. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "app.h"
+#include "libpbft/nl.h"
+#include "log.h"
+
+/* Datagrams taken in one turn before what they brought is committed. */
+#define TURN_MAX	64
+
+struct kernel {
+	struct pbft_backend b;
+	char name[PBFT_NAME_MAX + 1];
+	struct pbft_nl *nl;
+	struct pbft_nl_bound bound;
+	struct pbft_store_req reqs[PBFT_BATCH_MAX];
+};
+
+static struct kernel *to_kernel(struct pbft_backend *b)
+{
+	return container_of(b, struct kernel, b);
+}
+
+static int nl_failed(struct kernel *k, const char *what, int rc)
+{
+	if (rc < 0)
+		snprintf(k->b.err, sizeof(k->b.err), "instance %s: %s: %s", k->name,
+			 what, pbft_nl_error(k->nl));
+	return rc;
+}
+
+/* ---- from the kernel ------------------------------------------------------------ */
+
+static void head_from_nl(struct pbft_log_head *head, const struct pbft_nl_head *nl)
+{
+	head->seq = nl->seq;
+	head->time = nl->time;
+	memcpy(head->chain.b, nl->chain, sizeof(head->chain.b));
+}
+
+static void on_apply(void *arg, u32 id, const struct pbft_nl_head *nl_head,
+		     const struct pbft_nl_op *ops, u32 count)
+{
+	struct kernel *k = arg;
+	struct pbft_log_head head;
+	u32 i;
+
+	for (i = 0; i < count && i < PBFT_BATCH_MAX; i++) {
+		k->reqs[i].client = ops[i].client;
+		k->reqs[i].session = ops[i].session;
+		k->reqs[i].t = ops[i].t;
+		k->reqs[i].op = ops[i].op;
+		k->reqs[i].op_len = ops[i].op_len;
+	}
+	head_from_nl(&head, nl_head);
+	pbft_app_apply(k->b.app, &head, k->reqs, count);
+}
+
+static void on_snapshot(void *arg, u32 id, u64 seq)
+{
+	pbft_app_snapshot(((struct kernel *)arg)->b.app, seq);
+}
+
+static void on_discard(void *arg, u32 id, u64 seq)
+{
+	pbft_app_discard(((struct kernel *)arg)->b.app, seq);
+}
+
+static void on_fetch_state(void *arg, u32 id, const struct pbft_nl_head *nl_head,
+			   const u8 digest[PBFT_DIGEST_LEN], u64 peers)
+{
+	struct kernel *k = arg;
+	struct pbft_log_head head;
+	struct pbft_digest root;
+
+	head_from_nl(&head, nl_head);
+	memcpy(root.b, digest, sizeof(root.b));
+	pbft_log(LOG_NOTICE, "behind: fetching the state at %llu",
+		 (unsigned long long)head.seq);
+	pbft_app_fetch_state(k->b.app, &head, &root, peers);
+}
+
+static void on_peer_recv(void *arg, u32 id, u32 peer, const void *data, u32 len)
+{
+	pbft_app_peer_recv(((struct kernel *)arg)->b.app, peer, data, len);
+}
+
+static void on_refused(void *arg, u32 cmd, int err, const char *text)
+{
+	struct kernel *k = arg;
+
+	/* A datagram to a peer may always be lost. */
+	if (cmd == PBFT_CMD_PEER_SEND)
+		return;
+	if (!k->b.err[0])
+		snprintf(k->b.err, sizeof(k->b.err),
+			 "instance %s: the kernel refuses an answer: %s (%s)",
+			 k->name, text && text[0] ? text : "no reason given",
+			 strerror(-err));
+}
+
+static const struct pbft_nl_daemon_ops daemon_ops = {
+	.apply = on_apply,
+	.snapshot = on_snapshot,
+	.discard = on_discard,
+	.fetch_state = on_fetch_state,
+	.peer_recv = on_peer_recv,
+	.refused = on_refused,
+};
+
+/* ---- to the kernel ---------------------------------------------------------------- */
+
+static int kernel_bind(struct pbft_backend *b, const struct pbft_log_head *head)
+{
+	struct kernel *k = to_kernel(b);
+	struct pbft_nl_head nl_head = { .seq = head->seq, .time = head->time };
+
+	memcpy(nl_head.chain, head->chain.b, sizeof(nl_head.chain));
+	return nl_failed(k, "cannot bind",
+			 pbft_nl_bind(k->nl, k->name, &nl_head, &k->bound));
+}
+
+static int kernel_executed(struct pbft_backend *b, u64 seq,
+			   const struct pbft_result *results, u32 count)
+{
+	struct kernel *k = to_kernel(b);
+
+	return nl_failed(k, "cannot send results",
+			 pbft_nl_executed(k->nl, k->bound.id, seq, results,
+					  count));
+}
+
+static int kernel_checkpointed(struct pbft_backend *b, u64 seq,
+			       const struct pbft_digest *root)
+{
+	struct kernel *k = to_kernel(b);
+
+	return nl_failed(k, "cannot send a checkpoint's digest",
+			 pbft_nl_checkpointed(k->nl, k->bound.id, seq, root->b));
+}
+
+static int kernel_state_installed(struct pbft_backend *b, u64 seq,
+				  const struct pbft_digest *root)
+{
+	struct kernel *k = to_kernel(b);
+
+	pbft_log(LOG_NOTICE, "caught up: the state at %llu is installed",
+		 (unsigned long long)seq);
+	return nl_failed(k, "cannot tell that the state is installed",
+			 pbft_nl_state_installed(k->nl, k->bound.id, seq,
+						 root->b));
+}
+
+static void kernel_peer_send(struct pbft_backend *b, u32 peer, const void *data,
+			     u32 len)
+{
+	struct kernel *k = to_kernel(b);
+
+	pbft_nl_peer_send(k->nl, k->bound.id, peer, data, len);
+}
+
+static u32 kernel_peer_mtu(struct pbft_backend *b)
+{
+	return to_kernel(b)->bound.peer_mtu;
+}
+
+static int kernel_fd(struct pbft_backend *b)
+{
+	return pbft_nl_fd(to_kernel(b)->nl);
+}
+
+static u64 kernel_deadline(struct pbft_backend *b)
+{
+	return U64_MAX;
+}
+
+static int kernel_poll(struct pbft_backend *b)
+{
+	struct kernel *k = to_kernel(b);
+	int n = pbft_nl_dispatch(k->nl, &daemon_ops, k, TURN_MAX);
+
+	if (n < 0)
+		return nl_failed(k, "the binding is lost", n);
+	pbft_app_settle(b->app);
+	return b->err[0] ? -EPROTO : n;
+}
+
+static void kernel_close(struct pbft_backend *b)
+{
+	struct kernel *k = to_kernel(b);
+
+	pbft_nl_close(k->nl);
+	free(k);
+}
+
+static const struct pbft_backend_ops kernel_ops = {
+	.bind = kernel_bind,
+	.executed = kernel_executed,
+	.checkpointed = kernel_checkpointed,
+	.state_installed = kernel_state_installed,
+	.peer_send = kernel_peer_send,
+	.peer_mtu = kernel_peer_mtu,
+	.fd = kernel_fd,
+	.deadline = kernel_deadline,
+	.poll = kernel_poll,
+	.close = kernel_close,
+};
+
+/* Which cluster's state this instance wants. */
+static int identify(struct kernel *k, char *err, size_t errlen)
+{
+	struct pbft_nl_instance *inst = NULL;
+	int rc = pbft_nl_get(k->nl, k->name, &inst);
+
+	if (rc || !inst) {
+		snprintf(err, errlen, "instance %s: %s", k->name,
+			 rc ? pbft_nl_error(k->nl) : "there is none");
+		return rc ? rc : -ENOENT;
+	}
+	k->b.cluster = inst->cluster.cfg.cluster;
+	k->b.epoch = inst->cluster.cfg.epoch;
+	k->b.self = inst->st.self;
+	pbft_nl_instance_free(inst);
+	return 0;
+}
+
+int pbft_backend_kernel(struct pbft_backend **out, const char *name, char *err,
+			size_t errlen)
+{
+	struct kernel *k;
+	int rc;
+
+	if (!name[0] || strlen(name) > PBFT_NAME_MAX) {
+		snprintf(err, errlen, "an instance's name has 1 to %d bytes",
+			 PBFT_NAME_MAX);
+		return -EINVAL;
+	}
+	k = calloc(1, sizeof(*k));
+	if (!k) {
+		snprintf(err, errlen, "out of memory");
+		return -ENOMEM;
+	}
+	strcpy(k->name, name);
+	k->b.ops = &kernel_ops;
+	rc = pbft_nl_open(&k->nl, err, errlen);
+	if (!rc)
+		rc = identify(k, err, errlen);
+	if (rc) {
+		kernel_close(&k->b);
+		return rc;
+	}
+	*out = &k->b;
+	return 0;
+}

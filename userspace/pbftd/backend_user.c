@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The backend that hosts a replica in this process. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "app.h"
+#include "libpbft/crypto.h"
+#include "log.h"
+#include "replica/replica.h"
+
+struct user {
+	struct pbft_backend b;
+	struct pbft_cluster cluster;
+	struct pbft_replica *replica;
+	struct pbft_store_req reqs[PBFT_BATCH_MAX];
+};
+
+static struct user *to_user(struct pbft_backend *b)
+{
+	return container_of(b, struct user, b);
+}
+
+/* ---- from the replica --------------------------------------------------------- */
+
+static void on_apply(void *arg, const struct pbft_log_head *head,
+		     struct pbft_batch *batch)
+{
+	u32 count = batch ? pbft_batch_count(batch) : 0, i;
+	struct user *u = arg;
+
+	for (i = 0; i < count && i < PBFT_BATCH_MAX; i++) {
+		struct pbft_batch_req req;
+
+		pbft_batch_req(batch, i, &req);
+		u->reqs[i].client = req.client;
+		u->reqs[i].session = req.session;
+		u->reqs[i].t = req.t;
+		u->reqs[i].op = req.op;
+		u->reqs[i].op_len = req.op_len;
+	}
+	pbft_app_apply(u->b.app, head, u->reqs, count);
+}
+
+static void on_snapshot(void *arg, u64 seq)
+{
+	pbft_app_snapshot(((struct user *)arg)->b.app, seq);
+}
+
+static void on_discard(void *arg, u64 seq)
+{
+	pbft_app_discard(((struct user *)arg)->b.app, seq);
+}
+
+static void on_fetch_state(void *arg, const struct pbft_log_head *head,
+			   const struct pbft_digest *root, u64 peers)
+{
+	pbft_app_fetch_state(((struct user *)arg)->b.app, head, root, peers);
+}
+
+static void on_settle(void *arg)
+{
+	pbft_app_settle(((struct user *)arg)->b.app);
+}
+
+static void on_peer_recv(void *arg, u32 peer, const void *data, u32 len)
+{
+	pbft_app_peer_recv(((struct user *)arg)->b.app, peer, data, len);
+}
+
+static void log_event(const struct user *u, const struct pbft_out *ev)
+{
+	unsigned long long view = ev->view, seq = ev->head.seq;
+	struct pbft_status st;
+
+	switch (ev->code) {
+	case PBFT_EV_VIEW_CHANGE:
+		pbft_log(LOG_NOTICE, "left for view %llu", view);
+		break;
+	case PBFT_EV_NEW_VIEW:
+		pbft_log(LOG_NOTICE, "entered view %llu", view);
+		break;
+	case PBFT_EV_STABLE:
+		pbft_log(LOG_DEBUG, "checkpoint %llu is stable", seq);
+		break;
+	case PBFT_EV_QUORUM_LOST:
+		pbft_log(LOG_WARNING, "as primary: batches do not commit, the quorum is lost");
+		break;
+	case PBFT_EV_BEHIND:
+		pbft_log(LOG_NOTICE, "behind: fetching the state at %llu", seq);
+		break;
+	case PBFT_EV_SYNCED:
+		pbft_log(LOG_NOTICE, "caught up: the state at %llu is installed", seq);
+		break;
+	case PBFT_EV_RECOVERED:
+		pbft_log(LOG_NOTICE, "recovered: taking part in votes again");
+		break;
+	case PBFT_EV_EVIDENCE:
+		pbft_log(LOG_WARNING, "replica %u is provably faulty", ev->client);
+		break;
+	case PBFT_EV_STOPPED:
+		pbft_replica_status(u->replica, &st);
+		pbft_log(LOG_ERR, "stopped: %s", st.reason ? st.reason : "?");
+		break;
+	}
+}
+
+static void on_event(void *arg, const struct pbft_out *event)
+{
+	struct user *u = arg;
+
+	u->b.changed = true;
+	log_event(u, event);
+}
+
+static const struct pbft_replica_ops replica_ops = {
+	.apply = on_apply,
+	.snapshot = on_snapshot,
+	.discard = on_discard,
+	.fetch_state = on_fetch_state,
+	.settle = on_settle,
+	.peer_recv = on_peer_recv,
+	.event = on_event,
+};
+
+/* ---- to the replica ------------------------------------------------------------ */
+
+static int refused(struct user *u, const char *what, u64 seq, int rc)
+{
+	if (rc)
+		snprintf(u->b.err, sizeof(u->b.err),
+			 "the replica refuses %s %llu: %s", what,
+			 (unsigned long long)seq, strerror(-rc));
+	return rc;
+}
+
+static int user_bind(struct pbft_backend *b, const struct pbft_log_head *head)
+{
+	struct user *u = to_user(b);
+	int rc = pbft_replica_bind(u->replica, head);
+
+	if (rc == -ESTALE)
+		snprintf(b->err, sizeof(b->err),
+			 "--genesis begins a new cluster, but the database stands at batch %llu: start without --genesis",
+			 (unsigned long long)head->seq);
+	else if (rc == -EBADMSG)
+		snprintf(b->err, sizeof(b->err),
+			 "the state at batch %llu is not one of this cluster's log",
+			 (unsigned long long)head->seq);
+	else
+		refused(u, "the state at", head->seq, rc);
+	return rc;
+}
+
+static int user_executed(struct pbft_backend *b, u64 seq,
+			 const struct pbft_result *results, u32 count)
+{
+	return refused(to_user(b), "the results of batch", seq,
+		       pbft_replica_executed(to_user(b)->replica, seq, results,
+					     count));
+}
+
+static int user_checkpointed(struct pbft_backend *b, u64 seq,
+			     const struct pbft_digest *root)
+{
+	return refused(to_user(b), "the checkpoint at", seq,
+		       pbft_replica_checkpointed(to_user(b)->replica, seq, root));
+}
+
+static int user_state_installed(struct pbft_backend *b, u64 seq,
+				const struct pbft_digest *root)
+{
+	return refused(to_user(b), "the installed state at", seq,
+		       pbft_replica_state_installed(to_user(b)->replica, seq,
+						    root));
+}
+
+static void user_peer_send(struct pbft_backend *b, u32 peer, const void *data,
+			   u32 len)
+{
+	pbft_replica_peer_send(to_user(b)->replica, peer, data, len);
+}
+
+static u32 user_peer_mtu(struct pbft_backend *b)
+{
+	return pbft_replica_peer_mtu(to_user(b)->replica);
+}
+
+static int user_fd(struct pbft_backend *b)
+{
+	return pbft_replica_fd(to_user(b)->replica);
+}
+
+static u64 user_deadline(struct pbft_backend *b)
+{
+	return pbft_replica_deadline(to_user(b)->replica);
+}
+
+static int user_poll(struct pbft_backend *b)
+{
+	int n = pbft_replica_poll(to_user(b)->replica, 0);
+
+	if (n < 0)
+		snprintf(b->err, sizeof(b->err), "the socket failed: %s",
+			 strerror(-n));
+	return n;
+}
+
+static void user_status(struct pbft_backend *b, struct pbft_status *st)
+{
+	pbft_replica_status(to_user(b)->replica, st);
+}
+
+static void user_close(struct pbft_backend *b)
+{
+	struct user *u = to_user(b);
+
+	pbft_replica_destroy(u->replica);
+	pbft_cluster_free(&u->cluster);
+	free(u);
+}
+
+static const struct pbft_backend_ops user_ops = {
+	.bind = user_bind,
+	.executed = user_executed,
+	.checkpointed = user_checkpointed,
+	.state_installed = user_state_installed,
+	.peer_send = user_peer_send,
+	.peer_mtu = user_peer_mtu,
+	.fd = user_fd,
+	.deadline = user_deadline,
+	.poll = user_poll,
+	.status = user_status,
+	.close = user_close,
+};
+
+int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *opts,
+		      char *err, size_t errlen)
+{
+	struct user *u = calloc(1, sizeof(*u));
+	struct pbft_replica_config cfg = {
+		.self = opts->self,
+		.genesis = opts->genesis,
+		.busy_poll = opts->busy_poll,
+		.ops = &replica_ops,
+		.arg = u,
+	};
+	u8 key[32];
+	int rc;
+
+	if (!u) {
+		snprintf(err, errlen, "out of memory");
+		return -ENOMEM;
+	}
+	rc = pbft_cluster_load(&u->cluster, opts->cluster_path, err, errlen);
+	if (rc) {
+		free(u);
+		return rc;
+	}
+	cfg.cluster = &u->cluster;
+	cfg.private_key = key;
+	rc = pbft_key_load(opts->key_path, opts->lax_key, key, err, errlen);
+	if (!rc)
+		rc = pbft_replica_create(&u->replica, &cfg, err, errlen);
+	explicit_bzero(key, sizeof(key));
+	if (rc) {
+		user_close(&u->b);
+		return rc;
+	}
+	u->b.ops = &user_ops;
+	u->b.cluster = u->cluster.cfg.cluster;
+	u->b.epoch = u->cluster.cfg.epoch;
+	u->b.self = opts->self;
+	*out = &u->b;
+	return 0;
+}

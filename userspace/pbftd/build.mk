@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: GPL-2.0
+
+# The state machine, apart from who drives it: tests link it too.
+pbftd-store-src = $(wildcard userspace/pbftd/store*.c userspace/pbftd/xfer*.c) \
+	userspace/pbftd/tree.c
+pbftd-store-lib = -llmdb -lpthread

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The application state of one replica in an LMDB environment: key-value pairs,
+ * client sessions with their replies, and the log position they belong to.
+ *
+ * What a batch changes is in one transaction with the log head after it, so the
+ * database always stands exactly between two batches. Everything that enters
+ * the digest is the same on every replica; page numbers, times and the order in
+ * which batches were grouped into transactions are not in it.
+ *
+ * Not thread safe; one writer, which a lock file in the directory enforces.
+ */
+#ifndef PBFTD_STORE_H
+#define PBFTD_STORE_H
+
+#include <lmdb.h>
+#include "core/core.h"
+#include "core/session.h"
+#include "tree.h"
+
+enum pbft_sync {
+	PBFT_SYNC_CHECKPOINT,	/* flushed to disk at checkpoints */
+	PBFT_SYNC_ALWAYS,	/* flushed before results are returned */
+};
+
+struct pbft_store_opts {
+	const char *dir;
+	u64 cluster;		/* 0: any, for reading only */
+	u32 epoch, self;
+	enum pbft_sync sync;
+	size_t map_size;	/* bytes of address space, the most the file may grow to */
+	bool check;		/* verify everything before use */
+	bool read_only;
+};
+
+#define PBFT_STORE_MAP_DEFAULT	(16ull << 30)
+#define PBFT_SNAPSHOTS_MAX	40	/* more than L / K can ever ask for */
+#define PBFT_ERR_MAX		256
+
+/* A state kept as it was after batch @seq: a read transaction pins its pages. */
+struct pbft_snapshot {
+	u64 seq;
+	MDB_txn *txn;
+	struct pbft_tree tree;
+};
+
+struct pbft_syncer;
+
+struct pbft_store {
+	MDB_env *env;
+	MDB_dbi meta, kv, leaf, session, reply, tree_db, stage;
+	MDB_txn *txn;			/* the open write transaction, or NULL */
+	int lock_fd;
+	struct pbft_store_opts opts;
+	struct pbft_log_head head;	/* what is in txn included */
+	struct pbft_tree tree;		/* right where not dirty */
+	DECLARE_BITMAP(dirty, PBFT_TREE_PAGES);
+	struct pbft_page_sum sum;
+	u32 n_snapshots;
+	struct pbft_snapshot *snapshots[PBFT_SNAPSHOTS_MAX];	/* by seq, ascending */
+	bool staged[PBFT_TREE_PAGES];
+	struct pbft_tree_node stage_node[PBFT_TREE_PAGES];
+	struct pbft_syncer *syncer;
+	char err[PBFT_ERR_MAX];
+};
+
+/**
+ * pbft_store_open() - open the database in opts->dir, create it if there is none
+ *
+ * Refuses, and never changes, a database of another cluster, epoch or replica,
+ * of an unknown format, a damaged one, and a directory that holds other things.
+ * Return 0, or -errno with a sentence in @err.
+ */
+int pbft_store_open(struct pbft_store **out, const struct pbft_store_opts *opts,
+		    char *err, size_t errlen);
+/* Commits nothing that is not committed. NULL is allowed. */
+void pbft_store_close(struct pbft_store *st);
+
+/* ---- executing (store_exec.c) ------------------------------------------ */
+
+struct pbft_store_req {
+	u32 client;
+	u64 session, t;
+	const void *op;
+	u32 op_len;
+};
+
+/* Results of one or more batches, kept until they are committed. */
+struct pbft_store_results {
+	u8 *buf;
+	size_t len, cap;
+	struct pbft_store_result {
+		u8 status;	/* enum pbft_reply_status */
+		u32 len;
+		size_t off;	/* in buf */
+	} *r;
+	u32 count, room;
+};
+
+void pbft_store_results_free(struct pbft_store_results *res);
+
+/**
+ * pbft_store_apply() - execute the batch that leads to @head
+ * @res: one result for each request is appended
+ *
+ * Opens a transaction if none is; pbft_store_commit() ends it. @count 0 is a
+ * null batch. Return 0; -EINVAL: not the next sequence number; -EIO, -ENOSPC,
+ * -ENOMEM: st->err says what failed and the store is to be closed.
+ */
+int pbft_store_apply(struct pbft_store *st, const struct pbft_log_head *head,
+		     const struct pbft_store_req *reqs, u32 count,
+		     struct pbft_store_results *res);
+/* Makes all that was applied so permanent as opts.sync promises. */
+int pbft_store_commit(struct pbft_store *st);
+
+/* ---- checkpoints (store_snap.c) ------------------------------------------ */
+
+/*
+ * Commit, compute the state's digest and keep a copy of the state at st->head.
+ * Return 0 with *root, or -errno with st->err.
+ */
+int pbft_store_checkpoint(struct pbft_store *st, struct pbft_digest *root);
+/* Copies of states before @seq are not needed; the last two stay anyway. */
+void pbft_store_discard(struct pbft_store *st, u64 seq);
+/* NULL when there is no copy at @seq with that root. */
+struct pbft_snapshot *pbft_store_snapshot(struct pbft_store *st, u64 seq,
+					  const struct pbft_digest *root);
+/* The digest of the state at st->head, without changing anything. */
+int pbft_store_root(struct pbft_store *st, struct pbft_digest *root);
+
+/* ---- pages (store_page.c) ------------------------------------------------ */
+
+/* A page's entries, encoded as a peer gets them; *@out is malloc'd. */
+int pbft_page_encode(struct pbft_store *st, MDB_txn *txn, u32 page, u8 **out,
+		     u64 *len);
+/*
+ * Is @data the encoding of @page with the digest and size in @want? Trusts
+ * nothing. Return 0, -EBADMSG: it is not; -ENOMEM.
+ */
+int pbft_page_verify(u32 page, const struct pbft_tree_node *want,
+		     const void *data, u64 len);
+/* Replace @page by a verified encoding, in the open transaction. */
+int pbft_page_install(struct pbft_store *st, u32 page, const void *data, u64 len);
+/* Compute @page's node from its entries as they are in @txn. */
+int pbft_page_compute(struct pbft_store *st, MDB_txn *txn, u32 page,
+		      struct pbft_tree_node *out);
+
+/* ---- state from elsewhere (store_install.c) --------------------------------- */
+
+/* Bring st->tree up to date with the state at st->head, in a transaction. */
+int pbft_store_refresh(struct pbft_store *st);
+/* Keep a verified page for pbft_store_install(); survives a restart. */
+int pbft_store_stage(struct pbft_store *st, u32 page,
+		     const struct pbft_tree_node *node, const void *data);
+/* Forget what is staged: the target is given up. */
+int pbft_store_unstage(struct pbft_store *st);
+/* Does @page already stand as @want says, in the state (refreshed) or staged? */
+bool pbft_store_has(const struct pbft_store *st, u32 page,
+		    const struct pbft_tree_node *want);
+/**
+ * pbft_store_install() - become the state @target at @head, in one transaction
+ *
+ * Return 0; -EAGAIN: pages are missing (the state moved on since they were
+ * compared); -errno with st->err.
+ */
+int pbft_store_install(struct pbft_store *st, const struct pbft_tree *target,
+		       const struct pbft_log_head *head);
+
+/* ---- verification (store_check.c) ------------------------------------------ */
+
+/* Everything against everything. Return 0, or -errno with st->err. */
+int pbft_store_verify(struct pbft_store *st);
+/*
+ * Look at a database that exists, in a child process that may die of what it
+ * finds. Return 0, or -errno with a sentence.
+ */
+int pbft_store_precheck(const struct pbft_store_opts *opts, char *err,
+			size_t errlen);
+
+/* ---- flushing (store_sync.c) ---------------------------------------------- */
+
+/* A thread that flushes @env when asked; a request while it works is merged. */
+struct pbft_syncer *pbft_syncer_start(MDB_env *env);
+/* Return the first error (of LMDB) that a flush met, or 0. */
+int pbft_syncer_kick(struct pbft_syncer *s);
+/* Waits for a flush under way. NULL is allowed. */
+void pbft_syncer_stop(struct pbft_syncer *s);
+
+/* ---- between the store's files ---------------------------------------------- */
+
+#define PBFT_LEAF_KEY_MAX	(2 + 256)
+
+struct pbft_leaf_key {
+	u8 b[PBFT_LEAF_KEY_MAX];
+	u32 len;
+};
+
+/* A leaf of the key-value space; those of sessions are only placed, empty. */
+struct pbft_leaf {
+	u8 vhash[PBFT_DIGEST_LEN];
+	__le32 vlen;
+} __packed;
+
+struct pbft_session_rec {
+	__le64 session;
+	__le64 next;
+} __packed;
+
+/* In front of a stored reply's bytes. */
+struct pbft_reply_rec {
+	__le64 t;
+	__le32 status;
+	u8 digest[PBFT_DIGEST_LEN];	/* of the bytes */
+	u8 data[];
+} __packed;
+
+static inline void pbft_be16(u8 *p, u32 v)
+{
+	p[0] = v >> 8;
+	p[1] = v;
+}
+
+static inline void pbft_be32(u8 *p, u32 v)
+{
+	pbft_be16(p, v >> 16);
+	pbft_be16(p + 2, v);
+}
+
+static inline u32 pbft_be32_get(const u8 *p)
+{
+	return (u32)p[0] << 24 | (u32)p[1] << 16 | (u32)p[2] << 8 | p[3];
+}
+
+/* Client and slot. */
+static inline void pbft_reply_key(u8 key[5], u32 client, u64 t)
+{
+	pbft_be32(key, client);
+	key[4] = t % PBFT_CLIENT_WINDOW;
+}
+
+void pbft_leaf_key(struct pbft_leaf_key *k, u32 page, const void *key, u32 klen);
+void pbft_value_digest(struct pbft_digest *out, const void *data, u32 len);
+
+/* Where the stored replies of a session begin: t of the oldest. */
+static inline u64 pbft_session_low(u64 next)
+{
+	return next > PBFT_CLIENT_WINDOW ? next - PBFT_CLIENT_WINDOW : 1;
+}
+
+/* Say what failed. Return -ENOSPC for a full map, -ENOMEM, else -EIO. */
+int pbft_store_fail(struct pbft_store *st, const char *what, int rc);
+int pbft_store_begin(struct pbft_store *st);	/* no-op when one is open */
+void pbft_store_abort(struct pbft_store *st);
+int pbft_store_put(struct pbft_store *st, MDB_dbi dbi, const void *key,
+		   size_t klen, const void *val, size_t vlen);
+/* 0, -ENOENT or an error; *@val is valid until the next write. */
+int pbft_store_get(struct pbft_store *st, MDB_txn *txn, MDB_dbi dbi,
+		   const void *key, size_t klen, MDB_val *val);
+int pbft_store_del(struct pbft_store *st, MDB_dbi dbi, const void *key,
+		   size_t klen);	/* absent is no error */
+int pbft_store_write_head(struct pbft_store *st);
+int pbft_store_write_tree(struct pbft_store *st, u32 mid);
+void pbft_boot_id(char out[40]);
+
+/* The record in the meta database that a run leaves for the next one. */
+struct pbft_run_rec {
+	char boot_id[40];
+	u8 clean;
+	u8 sync;
+	u8 reserved[6];
+} __packed;
+
+#endif /* PBFTD_STORE_H */

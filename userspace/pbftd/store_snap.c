@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Checkpoints: the digest of the state, and copies of the state as it was.
+ *
+ * A copy costs nothing when it is made: LMDB is copy on write, and a read
+ * transaction keeps the pages it can see from being used again.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include "store.h"
+
+/* The digest tree for the state in @txn: only pages that changed are computed. */
+static int update_tree(struct pbft_store *st, MDB_txn *txn, struct pbft_tree *tree)
+{
+	u32 i;
+	int err;
+
+	for (i = 0; i < PBFT_TREE_PAGES; i++) {
+		if (!test_bit(i, st->dirty))
+			continue;
+		err = pbft_page_compute(st, txn, i, &tree->page[i]);
+		if (err)
+			return err;
+	}
+	pbft_tree_build(tree);
+	return 0;
+}
+
+int pbft_store_refresh(struct pbft_store *st)
+{
+	u32 mid, i;
+	int err = pbft_store_begin(st);
+
+	if (!err)
+		err = update_tree(st, st->txn, &st->tree);
+	for (mid = 0; !err && mid < PBFT_TREE_MIDS; mid++) {
+		bool changed = false;
+
+		for (i = 0; i < PBFT_TREE_FANOUT; i++)
+			changed |= test_bit(mid * PBFT_TREE_FANOUT + i, st->dirty);
+		if (changed)
+			err = pbft_store_write_tree(st, mid);
+	}
+	if (!err)
+		memset(st->dirty, 0, sizeof(st->dirty));
+	return err;
+}
+
+int pbft_store_root(struct pbft_store *st, struct pbft_digest *root)
+{
+	struct pbft_tree *tree = malloc(sizeof(*tree));
+	bool mine = !st->txn;
+	int err;
+
+	if (!tree) {
+		snprintf(st->err, sizeof(st->err), "out of memory");
+		return -ENOMEM;
+	}
+	*tree = st->tree;
+	err = pbft_store_begin(st);
+	if (!err)
+		err = update_tree(st, st->txn, tree);
+	if (mine)
+		pbft_store_abort(st);
+	*root = tree->root.digest;
+	free(tree);
+	return err;
+}
+
+static void drop_snapshot(struct pbft_store *st, u32 i)
+{
+	mdb_txn_abort(st->snapshots[i]->txn);
+	free(st->snapshots[i]);
+	st->n_snapshots--;
+	memmove(&st->snapshots[i], &st->snapshots[i + 1],
+		(st->n_snapshots - i) * sizeof(st->snapshots[0]));
+}
+
+/* The state at st->head is committed and its tree up to date. */
+static int take_snapshot(struct pbft_store *st)
+{
+	struct pbft_snapshot *s;
+	int rc;
+
+	while (st->n_snapshots &&
+	       st->snapshots[st->n_snapshots - 1]->seq >= st->head.seq)
+		drop_snapshot(st, st->n_snapshots - 1);
+	if (st->n_snapshots == PBFT_SNAPSHOTS_MAX)
+		drop_snapshot(st, 0);
+	s = malloc(sizeof(*s));
+	if (!s) {
+		snprintf(st->err, sizeof(st->err), "out of memory for a snapshot");
+		return -ENOMEM;
+	}
+	s->seq = st->head.seq;
+	s->tree = st->tree;
+	rc = mdb_txn_begin(st->env, NULL, MDB_RDONLY, &s->txn);
+	if (rc) {
+		free(s);
+		return pbft_store_fail(st, "keep a snapshot", rc);
+	}
+	st->snapshots[st->n_snapshots++] = s;
+	return 0;
+}
+
+int pbft_store_checkpoint(struct pbft_store *st, struct pbft_digest *root)
+{
+	int err = pbft_store_refresh(st) ?: pbft_store_commit(st) ?:
+		  take_snapshot(st);
+	int rc;
+
+	if (err)
+		return err;
+	*root = st->tree.root.digest;
+	if (!st->syncer)
+		return 0;
+	rc = pbft_syncer_kick(st->syncer);
+	return rc ? pbft_store_fail(st, "flush the database to disk", rc) : 0;
+}
+
+void pbft_store_discard(struct pbft_store *st, u64 seq)
+{
+	while (st->n_snapshots > 2 && st->snapshots[0]->seq < seq)
+		drop_snapshot(st, 0);
+}
+
+struct pbft_snapshot *pbft_store_snapshot(struct pbft_store *st, u64 seq,
+					  const struct pbft_digest *root)
+{
+	u32 i;
+
+	for (i = 0; i < st->n_snapshots; i++) {
+		struct pbft_snapshot *s = st->snapshots[i];
+
+		if (s->seq == seq && pbft_digest_eq(&s->tree.root.digest, root))
+			return s;
+	}
+	return NULL;
+}

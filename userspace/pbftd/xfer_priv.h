@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* State transfer: what fetching (xfer.c) and serving (xfer_serve.c) share. */
+#ifndef PBFTD_XFER_PRIV_H
+#define PBFTD_XFER_PRIV_H
+
+#include "xfer.h"
+
+#define XFER_JOBS	8	/* nodes being fetched at a time */
+#define XFER_WINDOW	8	/* chunks of one node in flight */
+#define XFER_CACHE	8	/* encoded pages kept for the chunks still to come */
+
+struct xfer_job {
+	bool used;
+	u8 level;
+	u32 index;
+	u32 rid;
+	u32 peer;
+	u32 timeouts;		/* in a row */
+	u32 inflight;
+	u32 chunks, got;
+	u64 size;
+	u64 deadline;
+	u8 *buf;
+	u8 *state;		/* of each chunk: enum xfer_chunk */
+};
+
+struct xfer_cached {
+	u64 seq, used, len;
+	u32 page;
+	u8 *buf;
+};
+
+struct xfer_budget {
+	u64 at;
+	u32 tokens;
+};
+
+struct pbft_xfer {
+	struct pbft_store *st;
+	u32 mtu;
+	const struct pbft_xfer_ops *ops;
+	void *arg;
+	struct pbft_xfer_stats stats;
+	u8 *packet;		/* mtu bytes to build one datagram in */
+
+	/* fetching */
+	bool active;
+	struct pbft_log_head head;
+	struct pbft_tree target;	/* nodes below a known one are right */
+	bool known[PBFT_TREE_PAGE_LEVEL][PBFT_TREE_MIDS];
+	u64 peers, blamed;
+	u64 absent_until[PBFT_N_MAX];
+	u8 strikes[PBFT_N_MAX];	/* times in a row that it had no answer */
+	u32 last_peer, last_rid;
+	u64 retry;		/* no peer to ask: look again then */
+	struct xfer_job jobs[XFER_JOBS];
+
+	/* serving */
+	struct xfer_cached cache[XFER_CACHE];
+	u64 cache_clock;
+	struct xfer_budget budget[PBFT_N_MAX];
+};
+
+void pbft_xfer_serve(struct pbft_xfer *x, u64 now, u32 peer,
+		     const struct pbft_xfer_hdr *req, u32 len);
+void pbft_xfer_cache_free(struct pbft_xfer *x);
+
+static inline u32 xfer_chunk_max(const struct pbft_xfer *x)
+{
+	return x->mtu - sizeof(struct pbft_xfer_hdr);
+}
+
+#endif /* PBFTD_XFER_PRIV_H */
