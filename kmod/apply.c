@@ -183,7 +183,7 @@ static u8 task_cmd(const struct pbft_task *task)
 }
 
 /* Room for every attribute of a task but its requests. */
-#define TASK_SIZE (nla_total_size(sizeof(u32)) + \
+#define TASK_ROOM (nla_total_size(sizeof(u32)) + \
 		   nla_total_size(sizeof(struct pbft_nl_head)) + \
 		   nla_total_size(PBFT_DIGEST_LEN) + \
 		   2 * nla_total_size_64bit(sizeof(u64)))
@@ -194,7 +194,7 @@ static struct sk_buff *task_message(struct pbft_instance *inst,
 	struct sk_buff *skb;
 	void *hdr;
 
-	skb = genlmsg_new(TASK_SIZE + requests_size(dv->task.batch), GFP_KERNEL);
+	skb = genlmsg_new(TASK_ROOM + requests_size(dv->task.batch), GFP_KERNEL);
 	if (!skb)
 		return NULL;
 	hdr = genlmsg_put(skb, dv->portid, 0, &pbft_genl_family, 0,

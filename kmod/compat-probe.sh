@@ -11,13 +11,20 @@ header=$2
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
+# compile FILE: as Kbuild would
+compile()
+{
+	# shellcheck disable=SC2086 # the compiler's flags are many words
+	$compiler '-DKBUILD_MODNAME="probe"' '-DKBUILD_BASENAME="probe"' -D__KBUILD_MODNAME=probe \
+		-Werror=implicit-function-declaration -Werror=incompatible-pointer-types \
+		-Werror=int-conversion -c -o "$work/probe.o" "$1"
+}
+
 # probe NAME: the program stands on standard input
 probe()
 {
 	cat > "$work/probe.c"
-	# shellcheck disable=SC2086 # the compiler's flags are many words
-	if $compiler -Werror=implicit-function-declaration -Werror=incompatible-pointer-types \
-	   -w -c -o "$work/probe.o" "$work/probe.c" 2> "$work/$1.log"; then
+	if compile "$work/probe.c" 2> /dev/null; then
 		echo "#define $1 1"
 	else
 		echo "/* no $1 */"
@@ -29,8 +36,16 @@ echo '/* Written by compat-probe.sh. */'
 
 # The base line: if this fails, the answers below mean nothing.
 printf '#include <net/udp_tunnel.h>\n#include <net/genetlink.h>\n' > "$work/base.c"
-# shellcheck disable=SC2086
-$compiler -w -c -o "$work/base.o" "$work/base.c" || exit 1
+compile "$work/base.c" || exit 1
+
+probe HAVE_CRYPTO_UTILS_H <<END
+#include <crypto/utils.h>
+unsigned long f(const void *a, const void *b);
+unsigned long f(const void *a, const void *b)
+{
+	return crypto_memneq(a, b, 16);
+}
+END
 
 probe HAVE_HRTIMER_SETUP <<END
 #include <linux/hrtimer.h>

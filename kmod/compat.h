@@ -12,7 +12,7 @@
 #include <net/udp_tunnel.h>
 #include "compat-probed.h"
 
-#if __has_include(<crypto/utils.h>)
+#ifdef HAVE_CRYPTO_UTILS_H
 #include <crypto/utils.h>	/* crypto_memneq() */
 #else
 #include <crypto/algapi.h>

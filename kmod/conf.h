@@ -3,6 +3,7 @@
 #ifndef PBFT_CONF_H
 #define PBFT_CONF_H
 
+#include <net/genetlink.h>
 #include "instance.h"
 
 void pbft_conf_default(struct pbft_conf *conf);

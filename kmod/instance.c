@@ -66,6 +66,7 @@ struct pbft_instance *pbft_instance_new(struct net *net, const char *name,
 			      XA_LIMIT(1, INT_MAX), &pn->next_id, GFP_KERNEL);
 	if (err < 0)
 		goto out_events;
+	pn->generation++;
 	return inst;
 
 out_events:
@@ -84,6 +85,7 @@ void pbft_instance_delete(struct pbft_instance *inst)
 	pbft_instance_down(inst);
 	/* From here on nobody finds it; who has found it is waited for. */
 	xa_erase(&pn->instances, inst->id);
+	pn->generation++;
 	pbft_event_now(inst, PBFT_NL_EV_DELETED);
 	synchronize_net();
 	pbft_events_exit(inst);
@@ -100,6 +102,7 @@ struct pbft_nodes *pbft_instance_swap_nodes(struct pbft_instance *inst,
 	struct pbft_nodes *old = pbft_instance_nodes(inst);
 
 	rcu_assign_pointer(inst->nodes, nodes);
+	pbft_pernet(inst->net)->generation++;
 	synchronize_net();
 	return old;
 }
@@ -292,7 +295,6 @@ static void instance_stop(struct pbft_instance *inst)
 	pbft_timer_stop(inst);
 	pbft_queue_stop(inst);
 	pbft_rekey_stop(inst);
-	/* Events hold reasons by pointer into nothing that the core owns. */
 	resources_free(inst);
 	pbft_core_destroy(core);
 }

@@ -35,6 +35,7 @@ struct pbft_net {
 	struct mutex mutex;
 	struct xarray instances;	/* by id; read under RCU too */
 	u32 next_id;
+	u32 generation;		/* rises when what a dump shows is another set */
 };
 
 extern unsigned int pbft_net_id;

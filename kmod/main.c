@@ -19,6 +19,7 @@ static int __net_init net_init(struct net *net)
 	struct pbft_net *pn = pbft_pernet(net);
 
 	mutex_init(&pn->mutex);
+	pn->generation = 1;
 	xa_init_flags(&pn->instances, XA_FLAGS_ALLOC1);
 	return 0;
 }

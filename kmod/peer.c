@@ -10,9 +10,9 @@
 
 bool pbft_addr_eq(const union pbft_addr *a, const union pbft_addr *b)
 {
-	if (a->sa.sa_family != b->sa.sa_family)
+	if (a->family != b->family)
 		return false;
-	switch (a->sa.sa_family) {
+	switch (a->family) {
 	case AF_INET:
 		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr &&
 		       a->in.sin_port == b->in.sin_port;

@@ -20,7 +20,7 @@
 #define PBFT_PEER_QUEUE_BYTES	(2 * PBFT_MSG_MAX)
 
 union pbft_addr {
-	struct sockaddr sa;	/* AF_UNSPEC: none */
+	sa_family_t family;	/* AF_UNSPEC: none */
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 };

@@ -14,6 +14,7 @@
 
 #ifdef HAVE_EXTACK_BUFFER
 
+__printf(2, 0)
 static const char *format(struct netlink_ext_ack *extack, const char *fmt,
 			  va_list args)
 {
@@ -34,6 +35,7 @@ static struct {
 	char text[TEXTS][TEXT_LEN];
 } pool = { .lock = __SPIN_LOCK_UNLOCKED(pool.lock) };
 
+__printf(2, 0)
 static const char *format(struct netlink_ext_ack *extack, const char *fmt,
 			  va_list args)
 {

@@ -123,8 +123,8 @@ static void send_fragments(const struct route *r, struct pbft_peer *peer,
 }
 
 /* The whole message as the receiver will put it together; once per MAC. */
-static struct pbft_buf *complete(const struct route *r,
-				 const struct pbft_tx *tx, u32 auth)
+static struct pbft_buf *whole_message(const struct route *r,
+				      const struct pbft_tx *tx, u32 auth)
 {
 	struct pbft_buf *whole = pbft_buf_alloc(tx->buf->len + auth);
 
@@ -192,7 +192,7 @@ void pbft_transmit(struct pbft_instance *inst, struct socket *sock,
 
 	/* A whole copy first: to cut it up, or to make its authenticator once. */
 	if (len > inst->conf.mtu || tx->auth == PBFT_AUTH_VECTOR) {
-		whole = complete(&r, tx, auth);
+		whole = whole_message(&r, tx, auth);
 		if (!whole)
 			return;
 	}

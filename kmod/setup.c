@@ -85,7 +85,7 @@ static bool addr_unicast(const union pbft_addr *addr, bool own)
 	__be32 v4 = addr->in.sin_addr.s_addr;
 	int type;
 
-	if (addr->sa.sa_family == AF_INET)
+	if (addr->family == AF_INET)
 		return !ipv4_is_multicast(v4) && !ipv4_is_lbcast(v4) &&
 		       (own || !ipv4_is_zeronet(v4));
 	type = ipv6_addr_type(&addr->in6.sin6_addr);
@@ -340,7 +340,7 @@ static int self_take(struct setup *s, const struct node *node)
 {
 	const struct nlattr *pub = node->a[PBFT_NODE_A_PUBLIC_KEY];
 
-	if (s->conf.listen.sa.sa_family)
+	if (s->conf.listen.family)
 		return pbft_refuse(s->info->extack, node->attr, -EEXIST,
 				   "replica %u is there twice", node->id);
 	if (pub && s->conf.self.has_key &&
@@ -383,7 +383,7 @@ static int endpoints_check(struct setup *s)
 			addr[i] = &s->conf.listen;
 		else if (!addr[i])
 			addr[i] = &s->nodes->replica[i]->addr;
-		if (addr[i]->sa.sa_family != s->conf.listen.sa.sa_family)
+		if (addr[i]->family != s->conf.listen.family)
 			break;
 		for (j = 0; j < i; j++) {
 			if (pbft_addr_eq(addr[i], addr[j]))
@@ -404,7 +404,7 @@ static int nodes_complete(struct setup *s)
 {
 	u32 i, self = s->conf.core.self;
 
-	if (!s->conf.listen.sa.sa_family)
+	if (!s->conf.listen.family)
 		return pbft_refuse(s->info->extack, NULL, -EINVAL,
 				   "replica %u, which we are, is missing", self);
 	/* As many entries as ids, all in range and none twice: none is missing. */

@@ -30,7 +30,7 @@ static int encap_rcv(struct sock *sk, struct sk_buff *skb)
 static void port_cfg(struct udp_port_cfg *cfg, const union pbft_addr *listen)
 {
 	memset(cfg, 0, sizeof(*cfg));
-	cfg->family = listen->sa.sa_family;
+	cfg->family = listen->family;
 	cfg->use_udp_checksums = true;
 #if IS_ENABLED(CONFIG_IPV6)
 	if (cfg->family == AF_INET6) {
@@ -178,9 +178,9 @@ void pbft_xmit(struct pbft_instance *inst, struct socket *sock,
 
 	/* The path's own limit is dealt with rather than told to nobody. */
 	skb->ignore_df = 1;
-	if (to.sa.sa_family && to.sa.sa_family == inst->conf.listen.sa.sa_family) {
+	if (to.family && to.family == inst->conf.listen.family) {
 		stat = PBFT_STAT_TX_NO_ROUTE;
-		if (to.sa.sa_family == AF_INET)
+		if (to.family == AF_INET)
 			sent = xmit4(inst, sock->sk, &peer->dst, &to.in, skb);
 		else
 			sent = xmit6(inst, sock->sk, &peer->dst, &to.in6, skb);

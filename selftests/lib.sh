@@ -235,7 +235,7 @@ add_host()
 	[ "$FAMILY" = 6 ] && prefix=64 nodad=nodad
 	ip -n "${NS}b" -batch - <<-END || return 1
 	link add v$1 type veth peer name eth0 netns $NS$1
-	link set v$1 master br up
+	link set v$1 master br0 up
 	END
 	ip -n "$NS$1" -batch - <<-END
 	addr add $(address "$1")/$prefix dev eth0 $nodad
@@ -247,8 +247,8 @@ add_host()
 make_net()
 {
 	add_netns b
-	ip -n "${NS}b" link add br type bridge forward_delay 0
-	ip -n "${NS}b" link set br up
+	ip -n "${NS}b" link add br0 type bridge forward_delay 0
+	ip -n "${NS}b" link set br0 up
 	i=0
 	while [ $i -lt "$1" ]; do
 		add_host $i || bail "no host for replica $i"

@@ -195,15 +195,17 @@ void pbft_accept(struct pbft_core *c, struct pbft_slot *s,
 	}
 	check_prepared(c, s);
 	check_committed(c, s);
+	pbft_fill_committed(c, s);
 }
 
 static bool time_ok(const struct pbft_core *c, const struct pbft_batch *b)
 {
-	s64 diff = (s64)(b->time - (c->now + c->wall_offset));
+	u64 here = c->now + c->wall_offset;
 
 	if (!c->cfg.clock_skew || !b->count)
 		return true;
-	return diff <= (s64)c->cfg.clock_skew && -diff <= (s64)c->cfg.clock_skew;
+	return b->time - here <= c->cfg.clock_skew ||
+	       here - b->time <= c->cfg.clock_skew;
 }
 
 /* Did f other backups, hence one correct replica, find the batch authentic? */
@@ -277,6 +279,8 @@ static void hold(struct pbft_core *c, struct pbft_slot *s, struct pbft_batch *b)
 void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 			 const struct pbft_verdict *verdict)
 {
+	const struct pbft_digest *digest =
+		&((const struct pbft_pre_prepare *)pkt->data)->digest;
 	u64 seq = pkt->head.seq;
 	struct pbft_batch *b;
 	struct pbft_slot *s;
@@ -292,10 +296,13 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 		return;
 	/* what the NEW-VIEW decided needs no PRE-PREPARE */
 	if (s->pp || seq <= c->nv_max) {
-		const struct pbft_pre_prepare *m = pkt->data;
-
-		if (s->pp && !pbft_digest_eq(&m->digest, &s->d))
+		if (s->pp && !pbft_digest_eq(digest, &s->d))
 			pbft_evidence(c, pkt->head.sender);
+		return;
+	}
+	/* one liar: the batch committed here has the word of f + 1 */
+	if (s->committed && !pbft_digest_eq(digest, &s->cd)) {
+		pbft_evidence(c, pkt->head.sender);
 		return;
 	}
 	b = pbft_batch_parse(c, pkt, verdict);
@@ -314,9 +321,26 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 	}
 	hold(c, s, b);
 	pbft_try_held(c, s);
+	pbft_fill_committed(c, s);
 }
 
 /* ---- committed ------------------------------------------------------------ */
+
+/* The body of what is committed may come after the proof, in whatever message. */
+void pbft_fill_committed(struct pbft_core *c, struct pbft_slot *s)
+{
+	struct pbft_batch *b;
+
+	if (!s->committed || s->cbatch || pbft_digest_eq(&s->cd, &c->null_d))
+		return;
+	b = pbft_slot_body(s, &s->cd);
+	if (!b)
+		return;
+	s->cbatch = pbft_batch_get(b);
+	if (s->want && pbft_digest_eq(&s->want_d, &s->cd))
+		pbft_unwant(c, s);
+	pbft_advance_committed(c);
+}
 
 void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 		      const struct pbft_digest *d)
@@ -368,10 +392,16 @@ void pbft_advance_committed(struct pbft_core *c)
 
 /* ---- the primary ------------------------------------------------------------ */
 
-static bool may_propose(const struct pbft_core *c)
+static bool may_propose(struct pbft_core *c)
 {
-	return !c->pending && !c->stopped && pbft_is_primary(c) &&
-	       pbft_may_vote(c) && c->next_seq <= pbft_high(c);
+	struct pbft_slot *s;
+
+	if (c->pending || c->stopped || !pbft_is_primary(c) ||
+	    !pbft_may_vote(c) || c->next_seq > pbft_high(c))
+		return false;
+	/* committed without us: a later view has begun, we only do not know it yet */
+	s = pbft_slot(c, c->next_seq);
+	return !s || !s->committed;
 }
 
 static u64 in_flight(const struct pbft_core *c)

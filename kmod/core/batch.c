@@ -138,11 +138,14 @@ struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 	return b;
 }
 
-/* No request twice; every client a number it may use. */
+/* A time that can be; no request twice; every client a number it may use. */
 bool pbft_batch_sane(const struct pbft_batch *b)
 {
 	u32 i, j;
 
+	/* agreed time goes on from here: leave it room */
+	if (b->time > S64_MAX)
+		return false;
 	for (i = 0; i < b->count; i++) {
 		const struct pbft_batch_item *it = &b->items[i];
 

@@ -341,9 +341,9 @@ void pbft_check_behind(struct pbft_core *c)
 			pbft_want_state(c, &best);
 		return;
 	}
-	/* what the application needs next has left the ring */
-	gone = c->delivered.seq < c->last_committed &&
-	       !pbft_slot(c, c->delivered.seq + 1);
+	/* what the application needs next, or has yet to answer, has left the ring */
+	gone = c->executed.seq < c->last_committed &&
+	       !pbft_slot(c, c->executed.seq + 1);
 	if (!gone && best.seq <= c->last_committed) {
 		c->behind_since = 0;
 		return;

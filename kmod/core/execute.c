@@ -62,11 +62,12 @@ int pbft_executed(struct pbft_core *c, u64 now, u64 seq,
 		c->now = now;
 	if (c->stopped)
 		return 0;
-	if (!c->bound || seq != c->executed.seq + 1 || seq > c->delivered.seq)
+	if (!c->bound || seq != c->answered + 1 || seq > c->delivered.seq)
 		return -EINVAL;
+	c->answered = seq;
 	c->app_progress = c->now;
 	/* overtaken by the window: a state transfer will replace what it did */
-	if (!s || !s->delivered)
+	if (!s || !s->delivered || seq != c->executed.seq + 1)
 		return 0;
 	if (count != pbft_batch_count(s->cbatch))
 		return -EINVAL;
@@ -91,8 +92,10 @@ int pbft_checkpointed(struct pbft_core *c, u64 now, u64 seq,
 		c->now = now;
 	if (c->stopped)
 		return 0;
-	if (!c->bound || !seq || seq % c->cfg.k || seq > c->executed.seq)
+	if (!c->bound || !seq || seq % c->cfg.k || seq > c->answered)
 		return -EINVAL;
+	if (seq > c->executed.seq)
+		return 0;	/* overtaken: see pbft_executed() */
 	if (seq == c->executed.seq)
 		head = &c->executed;
 	else if (s && s->delivered)
@@ -124,6 +127,7 @@ int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
 	c->bound = true;
 	c->delivered = *head;
 	c->executed = *head;
+	c->answered = head->seq;
 	c->last_committed = max(c->last_committed, head->seq);
 	c->app_progress = c->now;
 	if (head->seq && head->seq % c->cfg.k == 0 &&
@@ -199,6 +203,7 @@ int pbft_state_installed(struct pbft_core *c, u64 now, u64 seq,
 	c->delivered.time = c->fetch.time;
 	c->delivered.chain = c->fetch.chain;
 	c->executed = c->delivered;
+	c->answered = seq;
 	c->last_committed = max(c->last_committed, seq);
 	pbft_clients_forget(c);
 	pbft_event(c, PBFT_EV_SYNCED, seq, 0);

@@ -250,6 +250,7 @@ struct pbft_core {
 	bool bound;
 	struct pbft_log_head delivered;	/* handed to the application */
 	struct pbft_log_head executed;	/* answered by it */
+	u64 answered;		/* = executed.seq, unless the window has overtaken that */
 	u64 app_progress;	/* when it last answered */
 	bool fetching;
 	bool fetch_asked;	/* FETCH_STATE is with the application */
@@ -388,6 +389,7 @@ void pbft_try_held(struct pbft_core *c, struct pbft_slot *s);
 void pbft_try_all_held(struct pbft_core *c);
 void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 		      const struct pbft_digest *d);
+void pbft_fill_committed(struct pbft_core *c, struct pbft_slot *s);
 void pbft_advance_committed(struct pbft_core *c);
 bool pbft_window_full(const struct pbft_core *c);
 

@@ -13,7 +13,7 @@
 static const u8 zero_key[32], some_key[32] = { 9 }, short_key[31] = { 9 };
 static const struct sockaddr_in no_port = {
 	.sin_family = AF_INET,
-	.sin_addr.s_addr = 0x0100000a,
+	.sin_addr.s_addr = 0x0100007f,
 };
 static const struct sockaddr_in multicast = {
 	.sin_family = AF_INET,
@@ -24,10 +24,10 @@ static const struct sockaddr_in other_family = {
 	.sin_family = AF_UNIX,
 	.sin_port = 0x581b,
 };
-static const struct sockaddr_in replica1 = {	/* 10.0.0.2:7000, as in the fixture */
+static const struct sockaddr_in replica1 = {	/* 127.0.0.2:7000, as in the fixture */
 	.sin_family = AF_INET,
 	.sin_port = 0x581b,
-	.sin_addr.s_addr = 0x0200000a,
+	.sin_addr.s_addr = 0x0200007f,
 };
 static const struct sockaddr_in6 six = {
 	.sin6_family = AF_INET6,
@@ -49,7 +49,7 @@ const struct refusal set_new[] = {
 	R("a name with a blank", -EINVAL,
 	  "the name must be 1 to 31 printable characters without '/'",
 	  STR(TOP, PBFT_A_NAME, "a b")),
-	R("a name of 32 bytes", -ERANGE, "the name: Attribute failed policy validation",
+	R("a name of 32 bytes", -EINVAL, "the name: Attribute failed policy validation",
 	  STR(TOP, PBFT_A_NAME, "abcdefghijklmnopqrstuvwxyzabcdef")),
 	R("no replicas", -EINVAL, "a new instance needs its replicas",
 	  NO(TOP, PBFT_A_REPLICA)),
@@ -104,11 +104,11 @@ const struct refusal set_new[] = {
 	R("a MAC the kernel does not know", -EINVAL,
 	  "this kernel cannot make MACs by the algorithm of that name",
 	  STR(TOP, PBFT_A_MAC, "hmac(nothing)")),
-	R("a number of the wrong size", -ERANGE,
-	  "Epoch: Attribute failed policy validation",
+	R("a number of the wrong size", -EINVAL,
+	  "Epoch: invalid attribute length",
 	  U64(TOP, PBFT_A_EPOCH, 1)),
 	R("a private key of 31 bytes", -ERANGE,
-	  "the private key: Attribute failed policy validation",
+	  "the private key: binary attribute size out of range",
 	  RAW(TOP, PBFT_A_PRIVATE_KEY, short_key)),
 	R("the key of another replica", -EKEYREJECTED,
 	  "the private key is not that of replica 0",
@@ -201,7 +201,7 @@ const struct refusal set_up[] = {
 	  "our own endpoint cannot change while up: bring it down first",
 	  RAW(0, PBFT_NODE_A_ENDPOINT, ((const struct sockaddr_in[]){ {
 		.sin_family = AF_INET, .sin_port = 0x591b,
-		.sin_addr.s_addr = 0x0100000a } }))),
+		.sin_addr.s_addr = 0x0100007f } }))),
 	R("a replica's key, while up", -EBUSY,
 	  "replica 2: its keys cannot change while up: bring it down first",
 	  RAW(2, PBFT_NODE_A_PUBLIC_KEY, some_key)),

@@ -29,7 +29,7 @@ struct edit {
 #define U32(entry, attr, v)	{ entry, attr, SET, (const u32[]){ v }, 4 }
 #define U64(entry, attr, v)	{ entry, attr, SET, (const u64[]){ v }, 8 }
 #define STR(entry, attr, v)	{ entry, attr, SET, v, sizeof(v) }
-#define RAW(entry, attr, v)	{ entry, attr, SET, v, sizeof(v) }
+#define RAW(entry, attr, v)	{ entry, attr, SET, &(v), sizeof(v) }
 
 struct refusal {
 	const char *what;
@@ -45,15 +45,16 @@ struct fixture {
 	u8 private_key[5][32], public_key[5][32];
 	const char *name;	/* the instance that messages are about */
 	u32 id;			/* for the daemon's messages */
-	bool keyless;		/* leave out the private key, as syncconf does */
 };
 
 /* Send @r's message. Return the kernel's error; its words by pbft_nl_error(). */
 int send_refusal(struct fixture *fx, const struct refusal *r);
 
-/* ---- nl-refusals-set.c, -cmd.c: tables ---------------------------------- */
+/* ---- nl-refusals-set.c, nl-refusals-cmd.c: tables, ended by an empty one --- */
 
-extern const struct refusal set_new[], set_down[], set_up[], commands[],
-	daemon_commands[];
+extern const struct refusal set_new[], set_down[], set_up[];
+extern const struct refusal commands[], commands_down[], commands_up[];
+/* By a socket that is not bound, and by the one that is. */
+extern const struct refusal stranger_commands[], daemon_commands[];
 
 #endif /* PBFT_NL_REFUSALS_H */

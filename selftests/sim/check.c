@@ -14,36 +14,31 @@ static struct ghost_node *ghost_of(struct sim_node *node)
 
 /* ---- what it committed ------------------------------------------------------ */
 
-static void check_committed(struct sim_node *node)
+/* What the core holds as committed at @seq, if anything. */
+static void check_committed(struct sim_node *node, u64 seq)
 {
 	struct ghost *g = node->sim->ghost;
-	struct pbft_core *c = node->core;
+	struct ghost_slot *s;
 	struct pbft_digest d;
-	u64 seq;
 
-	seq = c->h > c->cfg.l ? c->h - c->cfg.l : 0;
-	for (seq++; seq <= pbft_high(c); seq++) {
-		struct ghost_slot *s;
-
-		if (pbft_committed_digest(c, seq, &d))
-			continue;
-		s = ghost_slot(g, seq);
-		if (!s->committed) {
-			s->committed = true;
-			s->d = d;
-			s->first = node->id;
-			g->highest = max(g->highest, seq);
-			trace(g->sim, "%s commits %llu %08x first", trace_end(node->id),
-			      llu(seq), short_digest(&d));
-		} else if (!pbft_digest_eq(&s->d, &d)) {
-			sim_violation(g->sim, "1 agreement: %llu is %08x at replica %u and %08x at replica %u",
-				      llu(seq), short_digest(&s->d), s->first,
-				      short_digest(&d), node->id);
-		}
-		if (s->locked ? !pbft_digest_eq(&s->lock_d, &d) : true)
-			sim_violation(g->sim, "1 agreement: replica %u commits %08x at %llu, which no quorum did",
-				      node->id, short_digest(&d), llu(seq));
+	if (pbft_committed_digest(node->core, seq, &d))
+		return;
+	s = ghost_slot(g, seq);
+	if (!s->committed) {
+		s->committed = true;
+		s->d = d;
+		s->first = node->id;
+		g->highest = max(g->highest, seq);
+		trace(g->sim, "%s commits %llu %08x first", trace_end(node->id),
+		      llu(seq), short_digest(&d));
+	} else if (!pbft_digest_eq(&s->d, &d)) {
+		sim_violation(g->sim, "1 agreement: %llu is %08x at replica %u and %08x at replica %u",
+			      llu(seq), short_digest(&s->d), s->first,
+			      short_digest(&d), node->id);
 	}
+	if (!s->locked || !pbft_digest_eq(&s->lock_d, &d))
+		sim_violation(g->sim, "1 agreement: replica %u commits %08x at %llu, which no quorum did",
+			      node->id, short_digest(&d), llu(seq));
 }
 
 /* Looked at again only when a counter says that something may have committed. */
@@ -52,11 +47,15 @@ static void learn_committed(struct sim_node *node)
 	const struct pbft_counters *cnt = &node->core->cnt;
 	u64 seen = cnt->batches + cnt->proofs + cnt->commits;
 	struct ghost_node *gn = ghost_of(node);
+	const struct pbft_core *c = node->core;
+	u64 seq;
 
 	if (seen == gn->batches)
 		return;
 	gn->batches = seen;
-	check_committed(node);
+	seq = c->h > c->cfg.l ? c->h - c->cfg.l : 0;
+	while (seq++ < pbft_high(c))
+		check_committed(node, seq);
 }
 
 /* ---- what it sends -------------------------------------------------------- */
@@ -88,26 +87,38 @@ static void sent_vote(struct sim_node *node, const struct pbft_hdr *h,
 	check_window(node, seq, what);
 }
 
-static void sent_checkpoint(struct sim_node *node, const struct pbft_checkpoint *m)
+static void checkpoint_taken(struct sim_node *node, u64 seq, const struct pbft_digest *d)
 {
 	struct ghost *g = node->sim->ghost;
-	u64 seq = le64_to_cpu(m->hdr.seq);
 	struct ghost_slot *s = ghost_slot(g, seq);
-	struct pbft_digest d;
 
-	pbft_checkpoint_digest(&d, &g->sim->id, seq, &m->app, &m->chain,
-			       le64_to_cpu(m->time));
-	if (!pbft_digest_eq(&d, &m->digest))
-		sim_violation(g->sim, "13 checkpoint: replica %u sends one for %llu whose digest is not of its parts",
-			      node->id, llu(seq));
 	if (!s->checkpointed) {
 		s->checkpointed = true;
-		s->ck = d;
-	} else if (!pbft_digest_eq(&s->ck, &d)) {
+		s->ck = *d;
+	} else if (!pbft_digest_eq(&s->ck, d)) {
 		sim_violation(g->sim, "13 checkpoint: replica %u has another state at %llu",
 			      node->id, llu(seq));
 	}
 	s->ck_by |= 1ull << node->id;
+}
+
+static void sent_checkpoint(struct sim_node *node, const struct pbft_checkpoint *m)
+{
+	struct sim *sim = node->sim;
+	u64 seq = le64_to_cpu(m->hdr.seq);
+	struct pbft_digest d;
+
+	pbft_checkpoint_digest(&d, &sim->id, seq, &m->app, &m->chain,
+			       le64_to_cpu(m->time));
+	if (!pbft_digest_eq(&d, &m->digest))
+		sim_violation(sim, "13 checkpoint: replica %u sends one for %llu whose digest is not of its parts",
+			      node->id, llu(seq));
+	if (!seq)
+		return;
+	if (!(ghost_slot(sim->ghost, seq)->ck_by >> node->id & 1))
+		sim_violation(sim, "7 journal: replica %u sends a CHECKPOINT for %llu it did not record",
+			      node->id, llu(seq));
+	checkpoint_taken(node, seq, &d);
 }
 
 static void sent_reply(struct sim_node *node, const struct pbft_reply *m)
@@ -142,9 +153,11 @@ static void sent_committed(struct sim_node *node, const struct pbft_committed *m
 	u64 seq = le64_to_cpu(m->hdr.seq);
 	u32 i;
 
-	learn_committed(node);
 	for (i = 0; i < le32_to_cpu(m->count); i++) {
-		struct ghost_slot *s = ghost_slot(g, seq + i);
+		struct ghost_slot *s;
+
+		check_committed(node, seq + i);
+		s = ghost_slot(g, seq + i);
 
 		if (!s->committed || !pbft_digest_eq(&s->d, &m->digests[i]))
 			sim_violation(g->sim, "1 agreement: replica %u vouches for %08x at %llu",
@@ -181,7 +194,6 @@ void check_send(struct sim_node *node, const struct pbft_out *out)
 		break;
 	case PBFT_COMMIT:
 		sent_vote(node, h, &vote->digest, GHOST_P, "COMMIT");
-		ghost_commit(node, head.view, head.seq, &vote->digest);
 		break;
 	case PBFT_CHECKPOINT:
 		sent_checkpoint(node, (const void *)h);
@@ -215,7 +227,7 @@ void check_apply(struct sim_node *node, const struct pbft_out *out)
 			      node->id, llu(seq), llu(gn->apply_next));
 		return;
 	}
-	learn_committed(node);
+	check_committed(node, seq);
 	s = ghost_slot(g, seq);
 	if (!s->committed) {
 		sim_violation(g->sim, "2 execution: replica %u applies %llu, which it did not commit",
@@ -262,7 +274,12 @@ static void recorded(struct sim_node *node, const struct pbft_out *out)
 		ghost_preprepared(node, out->view, out->head.seq, &out->digest);
 		break;
 	case PBFT_REC_PREPARED:
+		/* from here on its COMMIT counts, whether memory sufficed to send it or not */
 		ghost_prepared(node, out->view, out->head.seq, &out->digest);
+		ghost_commit(node, out->view, out->head.seq, &out->digest);
+		break;
+	case PBFT_REC_CHECKPOINT:
+		checkpoint_taken(node, out->head.seq, &out->digest);
 		break;
 	case PBFT_REC_VIEW_CHANGE:
 		if (out->view <= gn->vc_sent && gn->remembers)
@@ -358,6 +375,8 @@ void ghost_check(struct sim_node *node)
 	struct ghost_node *gn = ghost_of(node);
 	struct pbft_core *c = node->core;
 
+	if (pbft_may_vote(c))
+		node->sim->forgetful &= ~(1ull << node->id);
 	grows(node, &gn->view, c->view, "view");
 	if (c->h != gn->h) {
 		grows(node, &gn->h, c->h, "h");

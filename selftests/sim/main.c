@@ -2,7 +2,9 @@
 /* pbft-sim: the command line; many seeds over several processes, or one in full. */
 #include <getopt.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -116,12 +118,14 @@ static void show(const struct args *a, const struct result *r)
 
 /* ---- many seeds -------------------------------------------------------------- */
 
-static void child(const struct args *a, u32 job, int fd)
+/* @at: shared with the parent, which seed this child is at. */
+static void child(const struct args *a, u32 job, int fd, u64 *at)
 {
 	struct result r, again;
 	u64 i;
 
 	for (i = job; i < a->seeds; i += a->jobs) {
+		*at = a->start + i;
 		run_seed(a, a->start + i, false, false, &r);
 		if (a->check) {
 			run_seed(a, a->start + i, false, false, &again);
@@ -151,10 +155,13 @@ static int run_many(const struct args *a)
 	struct result r;
 	int fds[2], status, crashed = 0;
 	pid_t pids[64];
+	u64 *at;
 	u32 j;
 
-	if (pipe(fds)) {
-		perror("pbft-sim: pipe");
+	at = mmap(NULL, sizeof(pids) / sizeof(pids[0]) * sizeof(*at), PROT_READ | PROT_WRITE,
+		  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED || pipe(fds)) {
+		perror("pbft-sim: cannot start processes");
 		return 2;
 	}
 	fflush(stdout);
@@ -162,7 +169,7 @@ static int run_many(const struct args *a)
 		pids[j] = fork();
 		if (!pids[j]) {
 			close(fds[0]);
-			child(a, j, fds[1]);
+			child(a, j, fds[1], &at[j]);
 		}
 	}
 	close(fds[1]);
@@ -183,11 +190,13 @@ static int run_many(const struct args *a)
 		if (a->stop && t.violations >= a->stop)
 			kill(pids[j], SIGTERM);
 		waitpid(pids[j], &status, 0);
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM)
+		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM) {
+			printf("---- CRASH, seed %llu: signal %d\n",
+			       (unsigned long long)at[j], WTERMSIG(status));
 			crashed++;
+		}
 	}
 	if (crashed) {
-		printf("pbft-sim: %d of %u processes crashed\n", crashed, a->jobs);
 		t.violations += crashed;
 	} else if (!a->stop && t.seeds != a->seeds) {
 		printf("pbft-sim: only %llu seeds ran\n", (unsigned long long)t.seeds);

@@ -120,10 +120,8 @@ static void do_event(struct sim_node *node, const struct pbft_out *out)
 	trace(sim, "%s event %s view %llu seq %llu", trace_end(node->id),
 	      event_names[out->code], (unsigned long long)out->view,
 	      (unsigned long long)out->head.seq);
-	if (out->code == PBFT_EV_RECOVERED) {
-		sim->forgetful &= ~(1ull << node->id);
+	if (out->code == PBFT_EV_RECOVERED)
 		sim->stats.recovered++;
-	}
 }
 
 static void do_out(struct sim_node *node, struct pbft_out *out)

@@ -258,6 +258,22 @@ static void stuck_client(struct sim *sim, const struct sim_node *node,
 	      cl->guarded);
 }
 
+/* The first slot that keeps a replica from going on. */
+static void stuck_slot(struct sim *sim, struct sim_node *node)
+{
+	u64 seq = node->core->last_committed + 1;
+	const struct pbft_slot *s = pbft_slot(node->core, seq);
+
+	if (!s)
+		return;
+	trace(sim, "  slot %llu:%s%s%s%s%s%s%s%s prepares %llx/%llx commits %llx/%llx proofs %llx",
+	      llu(seq), s->pp ? " pre-prepared" : "", s->voted ? " voted" : "",
+	      s->prepared ? " prepared" : "", s->committed ? " committed" : "",
+	      s->cbatch ? " body" : "", s->held ? " held" : "", s->want ? " wanted" : "",
+	      s->delivered ? " delivered" : "", llu(s->prep_ok), llu(s->prep_seen),
+	      llu(s->commit_ok), llu(s->commit_seen), llu(s->proof_seen));
+}
+
 static void stuck(struct sim *sim, const char *what, u64 who)
 {
 	struct pbft_status st;
@@ -273,6 +289,7 @@ static void stuck(struct sim *sim, const char *what, u64 who)
 		      st.bound ? "" : " unbound", llu(st.h), llu(st.last_committed),
 		      llu(st.last_exec), st.pending_requests, llu(st.fetch_target),
 		      llu(st.recover_point), llu(st.recover_view));
+		stuck_slot(sim, &sim->nodes[i]);
 		for (j = 0; j < sim->client_count; j++)
 			if (!client_done(&sim->clients[j]))
 				stuck_client(sim, &sim->nodes[i], &sim->clients[j]);

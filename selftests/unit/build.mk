@@ -24,3 +24,16 @@ unit-xfer-lib = $(pbftd-store-lib) $(libpbft-client-lib)
 progs += unit-cluster
 unit-cluster-src = selftests/unit/test-cluster.c $(libpbft-client-src)
 unit-cluster-lib = $(libpbft-client-lib)
+
+progs += unit-replica
+
+unit-replica-src = selftests/unit/test-replica.c selftests/unit/replicas.c \
+	$(sort $(replica-src) $(libpbft-client-src))
+unit-replica-lib = $(libpbft-client-lib)
+
+# Runs build/bin/pbftd, or the one named as its argument.
+progs += unit-pbftd
+
+unit-pbftd-src = selftests/unit/test-pbftd.c selftests/unit/replicas.c \
+	$(libpbft-client-src)
+unit-pbftd-lib = -ljson-c $(libpbft-client-lib)

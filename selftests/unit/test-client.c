@@ -287,6 +287,10 @@ static void test_replier(void)
 		good += do_op("large");
 	ok(good == 4 && stats().retransmits,
 	   "a silent replier: everybody is asked for the result");
+	for (i = 0, good = 0; i < 40; i++)
+		good += do_op("large");
+	ok(good == 40 && stats().retransmits <= 4,
+	   "and it is not asked again for a while");
 	finish();
 
 	start();

@@ -17,6 +17,7 @@
 #include "tool.h"
 
 #define DPKG_STATUS	"/var/lib/dpkg/status"
+#define REPORT_MAX	20	/* keys that are named one by one */
 
 static bool service_answer(u8 status, const void *data, u32 len,
 			   struct pbft_kv_reader *rest, u8 *code)
@@ -160,6 +161,14 @@ static bool expected(const struct expect *e, const u8 *value, u32 len)
 	return false;
 }
 
+static void report(const struct verify *v, const char *what, const struct record *r)
+{
+	if (v->missing + v->wrong <= REPORT_MAX)
+		complain("%s: %.*s", what, (int)r->klen, r->key);
+	else if (v->missing + v->wrong == REPORT_MAX + 1)
+		complain("and more, not shown");
+}
+
 static bool verify_result(struct pipeline *p, u64 i, u8 status, const void *data,
 			  u32 len)
 {
@@ -174,13 +183,13 @@ static bool verify_result(struct pipeline *p, u64 i, u8 status, const void *data
 		return false;
 	if (code != PBFT_KV_OK) {
 		v->missing++;
-		complain("missing: %.*s", (int)r->klen, r->key);
+		report(v, "missing", r);
 	} else if (pbft_kv_read_string(&rest, &value, &vlen)) {
 		complain("the key-value service's answer ends early");
 		return false;
 	} else if (!expected(&v->v[i], value, vlen)) {
 		v->wrong++;
-		complain("differs: %.*s", (int)r->klen, r->key);
+		report(v, "differs", r);
 	}
 	return true;
 }

@@ -25,6 +25,7 @@
 #define RX_VLEN		16	/* datagrams per recvmmsg() */
 #define TX_VLEN		64	/* datagrams per sendmmsg() */
 #define TX_FRAGS	16	/* different fragments among them */
+#define AVOID_NS	(5 * NSEC_PER_SEC)	/* a replier that failed us */
 #define BODIES		2	/* contradicting results kept for one operation */
 
 struct bytes {
@@ -45,6 +46,7 @@ struct vote {
 /* A result in full, checked against its digest. */
 struct body {
 	bool used;
+	u8 sender;
 	struct pbft_digest digest;
 	struct bytes bytes;
 };
@@ -61,6 +63,7 @@ struct slot {
 	bool owed;		/* the callback */
 	bool to_all;		/* retransmitted: every replica gets it and answers in full */
 	bool sealed;		/* authenticated as it stands */
+	u8 replier;		/* asked for the result, or PBFT_REPLIER_ALL */
 	struct bytes msg;	/* the REQUEST; len counts header and body */
 	u64 first_sent, last_sent;
 	u64 resend_at;
@@ -85,6 +88,7 @@ struct peer {
 	u8 shared[32];
 	u8 public_key[32];
 	u64 view;		/* last it said it is in */
+	u64 avoid_until;	/* did not send a result it was asked for; 0: did */
 	struct pbft_reasm reasm;
 };
 
@@ -129,6 +133,7 @@ struct pbft_client {
 	u64 srtt, rttvar;
 	u32 backoff;		/* the timeout is doubled this often */
 	u64 backoff_at;		/* no further step before */
+	u64 resent_at;		/* last retransmission of any operation */
 	u32 flight, window, threshold;	/* bytes of requests sent and not decided */
 	u64 rng;
 
@@ -196,6 +201,7 @@ void client_flush(struct pbft_client *c);
 
 /* client_reply.c */
 void client_receive(struct pbft_client *c, u64 now);
+bool client_lacks_body(const struct pbft_client *c, struct slot *s);
 
 /* client_timer.c */
 void client_timer_init(struct pbft_client *c, u64 now);

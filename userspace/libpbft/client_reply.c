@@ -112,7 +112,7 @@ static bool body_ok(struct slot *s, const struct pbft_reply *m)
  * places run out, the result that fewest replicas claim makes room.
  */
 static void keep_body(struct pbft_client *c, struct slot *s,
-		      const struct pbft_reply *m)
+		      const struct pbft_reply *m, u32 sender)
 {
 	u32 len = le32_to_cpu(m->result_len), i, votes, fewest = U32_MAX;
 	struct pbft_digest digest;
@@ -137,6 +137,7 @@ static void keep_body(struct pbft_client *c, struct slot *s,
 		memcpy(to->bytes.data, m->result, len);
 	to->bytes.len = len;
 	to->digest = digest;
+	to->sender = sender;
 	to->used = true;
 }
 
@@ -165,6 +166,21 @@ static bool certified(const struct pbft_client *c, const struct slot *s,
 	return committed > c->f || same_view >= c->q;
 }
 
+/* Is all known about it but the result itself? */
+bool client_lacks_body(const struct pbft_client *c, struct slot *s)
+{
+	u32 i;
+
+	for (i = 0; i < c->n; i++) {
+		const struct vote *v = &s->votes[i];
+
+		if (v->given && v->status != PBFT_ST_OUT_OF_ORDER &&
+		    certified(c, s, v))
+			return !find_body(s, &v->digest);
+	}
+	return false;
+}
+
 /*
  * f + 1 replicas skipped it because one before it was missing: send again what
  * was sent no later than this one, in order. Whatever is newer has been sent
@@ -176,6 +192,7 @@ static void out_of_order(struct pbft_client *c, struct slot *s, u64 seq, u64 now
 	u32 i;
 
 	c->stats.out_of_order++;
+	c->resent_at = now;
 	s->out_of_order = seq;
 	for (i = 0; i < c->n; i++)
 		if (s->votes[i].status == PBFT_ST_OUT_OF_ORDER)
@@ -196,6 +213,8 @@ static void decided(struct pbft_client *c, struct slot *s, const struct vote *v,
 	for (i = 0; i < c->n; i++)
 		c->stats.replies_bad += s->votes[i].given &&
 					!votes_match(v, &s->votes[i]);
+	if (body->sender == s->replier)
+		c->peers[s->replier].avoid_until = 0;
 	client_decided(c, s, now);
 	slot_finish(c, s, 0, v->status,
 		    body->bytes.len ? body->bytes.data : NULL, body->bytes.len);
@@ -204,6 +223,7 @@ static void decided(struct pbft_client *c, struct slot *s, const struct vote *v,
 static void try_decide(struct pbft_client *c, struct slot *s,
 		       const struct vote *v, u64 now)
 {
+	u64 soon = now + c->srtt + NSEC_PER_MSEC;
 	struct body *body;
 
 	if (!certified(c, s, v))
@@ -221,6 +241,8 @@ static void try_decide(struct pbft_client *c, struct slot *s,
 		body = find_body(s, &v->digest);
 		if (body)
 			decided(c, s, v, body, now);
+		else if (!s->to_all && s->resend_at > soon)
+			s->resend_at = soon;	/* the replier should be here by now */
 	}
 }
 
@@ -265,7 +287,7 @@ static void take_vote(struct pbft_client *c, struct slot *s,
 	v->seq = head->seq;
 	memcpy(&v->digest, &m->result_digest, sizeof(v->digest));
 	if (!(m->flags & PBFT_REPLY_DIGEST_ONLY))
-		keep_body(c, s, m);
+		keep_body(c, s, m, head->sender);
 	try_decide(c, s, v, now);
 }
 

@@ -92,16 +92,36 @@ void client_build(struct pbft_client *c, struct slot *s, const void *op, u32 len
 }
 
 /*
- * Name the replier and authenticate. The replier takes turns, so that large
- * results load all replicas alike; a retransmission asks every one of them.
+ * Repliers take turns, so that large results load all replicas alike. One that
+ * failed is passed over, but for one request now and then to see if it is back.
  */
-static void seal(struct pbft_client *c, struct slot *s)
+static u8 choose_replier(struct pbft_client *c, const struct slot *s, u64 now)
+{
+	u32 first = (s->t + c->id) % c->n, i;
+
+	if (s->to_all)
+		return PBFT_REPLIER_ALL;
+	for (i = 0; i < c->n; i++) {
+		struct peer *p = &c->peers[(first + i) % c->n];
+
+		if (p->avoid_until > now)
+			continue;
+		if (p->avoid_until)
+			p->avoid_until = now + AVOID_NS;
+		return (first + i) % c->n;
+	}
+	return first;
+}
+
+/* Name the replier and authenticate. */
+static void seal(struct pbft_client *c, struct slot *s, u64 now)
 {
 	struct pbft_request *m = (void *)s->msg.data;
 	u8 *mac = s->msg.data + s->msg.len;
 	u32 i;
 
-	m->replier = s->to_all ? PBFT_REPLIER_ALL : (s->t + c->id) % c->n;
+	s->replier = choose_replier(c, s, now);
+	m->replier = s->replier;
 	for (i = 0; i < c->n; i++)
 		pbft_mac(&c->peers[i].tx, m, s->msg.len, mac + i * PBFT_MAC_LEN);
 	s->sealed = true;
@@ -147,7 +167,7 @@ void client_transmit(struct pbft_client *c, struct slot *s, u64 now)
 	if (!s->sealed) {
 		/* an earlier copy may still wait in the batch */
 		client_flush(c);
-		seal(c, s);
+		seal(c, s, now);
 	}
 	if (len <= c->cluster->mtu)
 		tx_add_set(c, to, s->msg.data, len, false);

@@ -45,7 +45,7 @@ static u64 timeout_max(const struct pbft_client *c)
 
 static u64 timeout_now(const struct pbft_client *c)
 {
-	u64 base = c->cluster->cfg.t_base, least = base / 16, t = base;
+	u64 base = c->cluster->cfg.t_base, least = base / 32, t = base;
 
 	if (least < MIN_TIMEOUT)
 		least = MIN_TIMEOUT;
@@ -84,8 +84,11 @@ void client_decided(struct pbft_client *c, struct slot *s, u64 now)
 {
 	u32 bytes = slot_bytes(c, s);
 
-	/* of one sent twice nobody knows which copy was answered */
-	if (s->first_sent == s->last_sent)
+	/*
+	 * Of one sent twice nobody knows which copy was answered; and one that
+	 * waited for the retransmission of another measures our timeout only.
+	 */
+	if (!s->to_all && s->first_sent > c->resent_at)
 		measured(c, now - s->first_sent);
 	if (c->backoff)
 		c->backoff--;
@@ -108,9 +111,18 @@ static void step_back(struct pbft_client *c, u64 now)
 	client_hello(c, all_replicas(c));
 }
 
+/*
+ * To everybody, for a full answer. When only the result is missing, that is the
+ * replier's failure and nobody else's: no reason to go slower.
+ */
 static void send_again(struct pbft_client *c, struct slot *s, u64 now)
 {
-	step_back(c, now);
+	if (!s->to_all && client_lacks_body(c, s)) {
+		c->peers[s->replier].avoid_until = now + AVOID_NS;
+	} else {
+		step_back(c, now);
+		c->resent_at = now;
+	}
 	c->stats.retransmits++;
 	if (!s->to_all) {
 		s->to_all = true;

@@ -197,7 +197,8 @@ static void print_node(FILE *f, const char *section, const struct pbft_node *n)
 
 	pbft_key_to_text(key, n->public_key);
 	fprintf(f, "\n[%s]\nId = %u\nPublicKey = %s\n", section, n->id, key);
-	if (!n->endpoint.ss_family)
+	/* a client that the kernel tells of has one too, but not by configuration */
+	if (n->id >= PBFT_CLIENT_ID_MIN || !n->endpoint.ss_family)
 		return;
 	pbft_endpoint_to_text(endpoint, &n->endpoint);
 	fprintf(f, "Endpoint = %s\n", endpoint);

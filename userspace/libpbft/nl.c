@@ -244,6 +244,8 @@ static int receive_datagram(struct pbft_nl *nl, int flags)
 	if (n < 0 && errno == ENOBUFS)
 		return pbft_nl_fail(nl, -ENOBUFS,
 				    "the socket overran: messages were lost");
+	if (n < 0 && errno == ENETDOWN)
+		return pbft_nl_fail(nl, -ENETDOWN, "the instance went down");
 	if (n < 0)
 		return pbft_nl_fail(nl, -errno, "receiving: %s",
 				    strerror(errno));

@@ -155,7 +155,8 @@ struct pbft_nl_daemon_ops {
  * @max: at most this many datagrams; 0: until the socket is empty
  *
  * Return: messages handed out, or -errno; -EBADMSG names a message that the
- * kernel should not have sent; -ENOBUFS: messages were lost, bind again.
+ * kernel should not have sent; -ENOBUFS: messages were lost, bind again;
+ * -ENETDOWN: the instance went down or was deleted, the binding has ended.
  */
 int pbft_nl_dispatch(struct pbft_nl *nl, const struct pbft_nl_daemon_ops *ops,
 		     void *arg, unsigned int max);

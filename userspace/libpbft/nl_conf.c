@@ -128,7 +128,7 @@ static int put_node(struct nl_msg *msg, int attr, const struct pbft_node *n)
 	if (!nest || nla_put_u32(msg, PBFT_NODE_A_ID, n->id) ||
 	    nla_put(msg, PBFT_NODE_A_PUBLIC_KEY, PBFT_PUBKEY_SIZE, n->public_key))
 		return -EMSGSIZE;
-	if (n->endpoint.ss_family &&
+	if (attr == PBFT_A_REPLICA &&
 	    nla_put(msg, PBFT_NODE_A_ENDPOINT, n->endpoint_len, &n->endpoint))
 		return -EMSGSIZE;
 	nla_nest_end(msg, nest);

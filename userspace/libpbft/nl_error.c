@@ -64,6 +64,7 @@ static bool is_general(const char *text)
 		"NLA_F_NESTED not expected",
 		"Unknown attribute type",
 		"Unsupported attribute",
+		"binary attribute size out of range",
 		"integer out of range",
 		"invalid attribute length",
 		"reserved bit set",

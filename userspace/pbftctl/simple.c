@@ -95,7 +95,10 @@ const struct command cmd_del = {
 const struct command cmd_rotate_key = {
 	.name = "rotate-key",
 	.args = "NAME GENERATION",
-	.summary = "Send under the MAC keys of another generation, 0 to 255, from now on.",
-	.help = "Receivers accept the old and the new generation; no message is lost.\n",
+	.summary = "Send under the MAC keys of a newer generation from now on.",
+	.help =
+	"GENERATION is a number from 0 to 255, newer than the present one: up to 127\n"
+	"ahead of it, counting on from 255 at 0. Receivers derive the new keys by\n"
+	"themselves and accept old and new meanwhile; no message is lost.\n",
 	.run = run_rotate_key,
 };

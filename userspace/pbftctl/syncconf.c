@@ -10,9 +10,12 @@
 
 static bool same_node(const struct pbft_node *a, const struct pbft_node *b)
 {
-	return !memcmp(a->public_key, b->public_key, sizeof(a->public_key)) &&
-	       a->endpoint_len == b->endpoint_len &&
-	       !memcmp(&a->endpoint, &b->endpoint, a->endpoint_len);
+	if (memcmp(a->public_key, b->public_key, sizeof(a->public_key)))
+		return false;
+	/* a client's is not configured: it is where it was last heard from */
+	return a->id >= PBFT_CLIENT_ID_MIN ||
+	       (a->endpoint_len == b->endpoint_len &&
+		!memcmp(&a->endpoint, &b->endpoint, a->endpoint_len));
 }
 
 /* Both lists ascend by id. */

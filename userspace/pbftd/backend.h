@@ -31,8 +31,11 @@ struct pbft_backend_ops {
 	u64 (*deadline)(struct pbft_backend *b);	/* U64_MAX: none */
 	int (*poll)(struct pbft_backend *b);		/* does not block */
 
-	/* Optional: what pbftd --status shows. */
+	/* Optional: what pbftd --status shows; pbftctl shows the kernel's. */
 	void (*status)(struct pbft_backend *b, struct pbft_status *st);
+	void (*counters)(struct pbft_backend *b,
+			 void (*put)(void *arg, const char *name, u64 value),
+			 void *arg);
 	void (*close)(struct pbft_backend *b);
 };
 
@@ -47,7 +50,7 @@ struct pbft_backend {
 
 struct pbft_user_opts {
 	const char *cluster_path, *key_path;
-	u32 self;
+	int self;		/* -1: whose key it is */
 	bool genesis;
 	bool lax_key;		/* a key file that others may read will do */
 	u64 busy_poll;		/* ns */

@@ -210,6 +210,43 @@ static void user_status(struct pbft_backend *b, struct pbft_status *st)
 	pbft_replica_status(to_user(b)->replica, st);
 }
 
+static void user_counters(struct pbft_backend *b,
+			  void (*put)(void *arg, const char *name, u64 value),
+			  void *arg)
+{
+	const struct pbft_counters *c = pbft_replica_counters(to_user(b)->replica);
+	const struct pbft_replica_stats *s = pbft_replica_stats(to_user(b)->replica);
+	const struct {
+		const char *name;
+		u64 value;
+	} list[] = {
+#define CORE(field) { #field, c->field }
+		CORE(requests), CORE(requests_dup), CORE(pre_prepares),
+		CORE(prepares), CORE(commits), CORE(votes_ignored),
+		CORE(batches), CORE(batches_null), CORE(ops), CORE(replies),
+		CORE(view_changes), CORE(new_views), CORE(new_views_bad),
+		CORE(checkpoints), CORE(stable), CORE(fetches), CORE(proofs),
+		CORE(state_fetches), CORE(evidence), CORE(out_dropped),
+		CORE(held),
+#undef CORE
+		{ "rx_packets", s->rx_packets }, { "rx_bytes", s->rx_bytes },
+		{ "tx_packets", s->tx_packets }, { "tx_bytes", s->tx_bytes },
+		{ "tx_errors", s->tx_errors },
+		{ "tx_no_address", s->tx_no_address },
+		{ "hellos", s->hellos }, { "hello_stale", s->hellos_old },
+		{ "inner_bad", s->inner_bad },
+	};
+	char name[32];
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(list); i++)
+		put(arg, list[i].name, list[i].value);
+	for (i = PBFT_OK + 1; i < PBFT_DROP_MAX; i++) {
+		snprintf(name, sizeof(name), "drop_%s", pbft_drop_name(i));
+		put(arg, name, s->drops[i]);
+	}
+}
+
 static void user_close(struct pbft_backend *b)
 {
 	struct user *u = to_user(b);
@@ -230,15 +267,37 @@ static const struct pbft_backend_ops user_ops = {
 	.deadline = user_deadline,
 	.poll = user_poll,
 	.status = user_status,
+	.counters = user_counters,
 	.close = user_close,
 };
+
+static int whose_key(struct user *u, const struct pbft_user_opts *opts,
+		     const u8 key[32], u32 *self, char *err, size_t errlen)
+{
+	const struct pbft_node *node;
+	u8 public_key[32];
+	int rc;
+
+	if (opts->self >= 0) {
+		*self = opts->self;
+		return 0;
+	}
+	rc = pbft_pubkey(public_key, key);
+	node = rc ? NULL : pbft_cluster_by_key(&u->cluster, public_key);
+	if (!node || node->id >= PBFT_N_MAX) {
+		snprintf(err, errlen, "%s: the key is not one of a replica in %s",
+			 opts->key_path, opts->cluster_path);
+		return -EKEYREJECTED;
+	}
+	*self = node->id;
+	return 0;
+}
 
 int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *opts,
 		      char *err, size_t errlen)
 {
 	struct user *u = calloc(1, sizeof(*u));
 	struct pbft_replica_config cfg = {
-		.self = opts->self,
 		.genesis = opts->genesis,
 		.busy_poll = opts->busy_poll,
 		.ops = &replica_ops,
@@ -260,6 +319,8 @@ int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *op
 	cfg.private_key = key;
 	rc = pbft_key_load(opts->key_path, opts->lax_key, key, err, errlen);
 	if (!rc)
+		rc = whose_key(u, opts, key, &cfg.self, err, errlen);
+	if (!rc)
 		rc = pbft_replica_create(&u->replica, &cfg, err, errlen);
 	explicit_bzero(key, sizeof(key));
 	if (rc) {
@@ -269,7 +330,7 @@ int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *op
 	u->b.ops = &user_ops;
 	u->b.cluster = u->cluster.cfg.cluster;
 	u->b.epoch = u->cluster.cfg.epoch;
-	u->b.self = opts->self;
+	u->b.self = cfg.self;
 	*out = &u->b;
 	return 0;
 }

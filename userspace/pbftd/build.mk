@@ -4,3 +4,8 @@
 pbftd-store-src = $(wildcard userspace/pbftd/store*.c userspace/pbftd/xfer*.c) \
 	userspace/pbftd/tree.c
 pbftd-store-lib = -llmdb -lpthread
+
+progs += pbftd
+pbftd-src = $(filter-out $(pbftd-store-src),$(wildcard userspace/pbftd/*.c)) \
+	$(pbftd-store-src) $(sort $(replica-src) $(libpbft-src))
+pbftd-lib = $(pbftd-store-lib) -ljson-c $(libpbft-lib)

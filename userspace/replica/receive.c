@@ -117,7 +117,6 @@ static void hello(struct pbft_replica *r, struct rep_peer *from,
 {
 	u64 session = le64_to_cpu(m->session), seq = le64_to_cpu(m->hdr.seq);
 	struct pbft_hello_ack *ack;
-	struct pbft_status st;
 	struct pbft_buf *buf;
 
 	if (session < from->session ||
@@ -134,10 +133,9 @@ static void hello(struct pbft_replica *r, struct rep_peer *from,
 	buf = pbft_buf_alloc(sizeof(*ack));
 	if (!buf)
 		return;
-	pbft_status_get(r->core, &st);
 	ack = (void *)buf->data;
 	pbft_wire_header(&ack->hdr, &r->wire, PBFT_HELLO_ACK, sizeof(*ack),
-			 r->self, st.view, seq);
+			 r->self, r->view, seq);
 	ack->session = m->session;
 	buf->len = sizeof(*ack);
 	rep_send_to(r, from, buf);
@@ -289,12 +287,15 @@ int rep_receive(struct pbft_replica *r)
 	enum pbft_drop drop;
 	int n, i;
 
-	if (!room)
-		return -ENOMEM;
+	if (!room) {
+		r->stats.drops[PBFT_DROP_NOMEM]++;
+		return 0;
+	}
 	n = recvmmsg(r->fd, r->rx.msgs, room, MSG_DONTWAIT, NULL);
 	r->stats.rx_calls++;
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		return errno == EAGAIN || errno == EINTR || errno == ENOMEM ||
+		       errno == ENOBUFS ? 0 : -errno;
 	for (i = 0; i < n; i++) {
 		r->stats.rx_packets++;
 		r->stats.rx_bytes += r->rx.msgs[i].msg_len;

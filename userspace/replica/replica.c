@@ -42,6 +42,7 @@ static void act(struct pbft_replica *r, struct pbft_out *out)
 		break;
 	case PBFT_OUT_APPLY:
 		r->applied = true;
+		r->view = out->view;
 		if (ops->apply)
 			ops->apply(r->arg, &out->head, out->batch);
 		break;
@@ -59,6 +60,8 @@ static void act(struct pbft_replica *r, struct pbft_out *out)
 					 out->to);
 		break;
 	case PBFT_OUT_EVENT:
+		if (out->code == PBFT_EV_NEW_VIEW)
+			r->view = out->view;
 		if (ops->event)
 			ops->event(r->arg, out);
 		break;

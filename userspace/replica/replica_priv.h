@@ -65,6 +65,7 @@ struct pbft_replica {
 	u32 mtu;
 	u8 private_key[32], public_key[32];
 	u8 key_id;		/* generation of what we send */
+	u64 view;		/* as far as the outbox told: for HELLO-ACK */
 	const struct pbft_replica_ops *ops;
 	void *arg;
 	int fd;
