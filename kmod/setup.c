@@ -43,7 +43,7 @@ struct setup {
 };
 
 /* One node as the message has it. */
-struct node {
+struct node_spec {
 	u32 id;
 	bool replica;
 	const struct nlattr *attr;	/* the nest, for extack */
@@ -57,7 +57,7 @@ static bool is_node(const struct nlattr *attr)
 }
 
 /* "replica" or "client", for sentences. */
-static const char *kind(const struct node *node)
+static const char *kind(const struct node_spec *node)
 {
 	return node->replica ? "replica" : "client";
 }
@@ -94,7 +94,7 @@ static bool addr_unicast(const union pbft_addr *addr, bool own)
 	return own || type != IPV6_ADDR_ANY;
 }
 
-static int endpoint_parse(struct setup *s, struct node *node)
+static int endpoint_parse(struct setup *s, struct node_spec *node)
 {
 	const struct nlattr *attr = node->a[PBFT_NODE_A_ENDPOINT];
 	struct netlink_ext_ack *extack = s->info->extack;
@@ -146,7 +146,7 @@ static int mac_check(struct setup *s)
 	return why ? pbft_refuse_text(s->info->extack, attr, -EINVAL, why) : 0;
 }
 
-static int key_error(struct setup *s, const struct node *node, int err)
+static int key_error(struct setup *s, const struct node_spec *node, int err)
 {
 	if (err == -EKEYREJECTED)
 		return pbft_refuse(s->info->extack,
@@ -158,12 +158,12 @@ static int key_error(struct setup *s, const struct node *node, int err)
 			   kind(node), node->id, -err);
 }
 
-static bool has_raw(const struct node *node)
+static bool has_raw(const struct node_spec *node)
 {
 	return node->a[PBFT_NODE_A_KEY_TX] || node->a[PBFT_NODE_A_KEY_RX];
 }
 
-static struct pbft_key *raw_key(const struct setup *s, const struct node *node,
+static struct pbft_key *raw_key(const struct setup *s, const struct node_spec *node,
 				int attr)
 {
 	const struct nlattr *id = node->a[PBFT_NODE_A_KEY_ID];
@@ -172,7 +172,7 @@ static struct pbft_key *raw_key(const struct setup *s, const struct node *node,
 			    nla_data(node->a[attr]));
 }
 
-static int raw_keys_new(struct setup *s, const struct node *node,
+static int raw_keys_new(struct setup *s, const struct node_spec *node,
 			struct pbft_key **tx, struct pbft_key **rx)
 {
 	*tx = raw_key(s, node, PBFT_NODE_A_KEY_TX);
@@ -186,7 +186,7 @@ static int raw_keys_new(struct setup *s, const struct node *node,
 	return 0;
 }
 
-static int keys_check(struct setup *s, const struct node *node)
+static int keys_check(struct setup *s, const struct node_spec *node)
 {
 	struct netlink_ext_ack *extack = s->info->extack;
 	bool tx = node->a[PBFT_NODE_A_KEY_TX], rx = node->a[PBFT_NODE_A_KEY_RX];
@@ -210,7 +210,7 @@ static int keys_check(struct setup *s, const struct node *node)
 
 /* The peer of before, if its keys serve this node too. */
 static struct pbft_peer *peer_that_stays(struct setup *s,
-					 const struct node *node)
+					 const struct node_spec *node)
 {
 	const struct nlattr *pub = node->a[PBFT_NODE_A_PUBLIC_KEY];
 	struct pbft_peer *peer;
@@ -226,7 +226,7 @@ static struct pbft_peer *peer_that_stays(struct setup *s,
 	return peer->derived ? NULL : peer;
 }
 
-static int peer_keep(struct setup *s, const struct node *node,
+static int peer_keep(struct setup *s, const struct node_spec *node,
 		     struct pbft_peer *peer)
 {
 	struct change *c = &s->change[s->n_changes];
@@ -247,7 +247,7 @@ static int peer_keep(struct setup *s, const struct node *node,
 	return 0;
 }
 
-static int peer_make(struct setup *s, const struct node *node,
+static int peer_make(struct setup *s, const struct node_spec *node,
 		     struct pbft_peer *peer)
 {
 	const struct nlattr *pub = node->a[PBFT_NODE_A_PUBLIC_KEY];
@@ -272,7 +272,7 @@ static int peer_make(struct setup *s, const struct node *node,
 	return 0;
 }
 
-static int peer_add(struct setup *s, const struct node *node)
+static int peer_add(struct setup *s, const struct node_spec *node)
 {
 	struct pbft_peer *peer = peer_that_stays(s, node);
 	int err;
@@ -307,7 +307,7 @@ static int peer_add(struct setup *s, const struct node *node)
 /* ---- nodes ------------------------------------------------------------------------------- */
 
 static int node_parse(struct setup *s, const struct nlattr *attr,
-		      struct node *node)
+		      struct node_spec *node)
 {
 	struct netlink_ext_ack *extack = s->info->extack;
 	int err;
@@ -336,7 +336,7 @@ static int node_parse(struct setup *s, const struct nlattr *attr,
 	return endpoint_parse(s, node) ?: keys_check(s, node);
 }
 
-static int self_take(struct setup *s, const struct node *node)
+static int self_take(struct setup *s, const struct node_spec *node)
 {
 	const struct nlattr *pub = node->a[PBFT_NODE_A_PUBLIC_KEY];
 
@@ -419,7 +419,7 @@ static int nodes_complete(struct setup *s)
 static int nodes_parse(struct setup *s, u32 count)
 {
 	struct nlattr *attr;
-	struct node node;
+	struct node_spec node;
 	int rem, err;
 
 	s->nodes = pbft_nodes_new(s->conf.core.n);

@@ -340,7 +340,24 @@ start_replica()
 	fi
 }
 
-# start_cluster KIND... : one of k or u for each replica, all new
+# for_kind KIND COMMAND [ARGUMENT...]: COMMAND I ARGUMENT... for replicas of a kind
+for_kind()
+{
+	want=$1
+	command=$2
+	shift 2
+	n=0
+	for k in $KINDS; do
+		if [ "$k" = "$want" ] && ! "$command" $n "$@"; then
+			bail "replica $n: $command failed"
+		fi
+		n=$((n + 1))
+	done
+}
+
+# start_cluster KIND... : one of k or u for each replica, all new. The slow parts
+# come first: a replica that waits long for the others starts a view change, and
+# is then not active in the view that they work in.
 start_cluster()
 {
 	KINDS="$*"
@@ -348,14 +365,19 @@ start_cluster()
 	case " $KINDS " in
 	*k*) need_module ;;
 	esac
+	for_kind k kernel_setconf
+	for_kind u start_user --genesis
+	for_kind k kernel_up --genesis
+	for_kind k start_daemon
+	wait_all wait_active
+}
+
+# wait_all COMMAND: COMMAND I for each replica
+wait_all()
+{
 	i=0
-	for _; do
-		start_replica $i --genesis || bail "replica $i does not start"
-		i=$((i + 1))
-	done
-	i=0
-	for _; do
-		wait_active $i || bail "replica $i is not active in time"
+	for _ in $KINDS; do
+		"$1" $i || bail "replica $i: $1 failed"
 		i=$((i + 1))
 	done
 }

@@ -54,6 +54,9 @@ static void pending_remove(struct pbft_core *c, struct pbft_client *cl,
 	p->msg = NULL;
 	cl->pend_count--;
 	c->pending_total--;
+	/* who is queued has its next request here */
+	if (cl->prop_session == cl->pend_session && cl->prop_next == p->t)
+		list_del_init(&cl->prop_node);
 	if (!cl->pend_count || p->t != cl->pend_low)
 		return;
 	for (t = cl->pend_low + 1;; t++) {

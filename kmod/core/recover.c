@@ -21,6 +21,8 @@
 
 /* View changes granted to one peer per rejoin interval: what one recovery takes. */
 #define REJOIN_GRANTS	3
+/* V_M is at most one above the view that q - f correct replicas are in. */
+#define REJOIN_AHEAD	3
 
 void pbft_recover_start(struct pbft_core *c)
 {
@@ -63,9 +65,9 @@ void pbft_recover_tick(struct pbft_core *c)
 	if (!c->rec.active)
 		return;
 	c->rec.asked = c->now;
-	if (!c->rec.estimated)
+	if (!c->rec.estimated || c->rec.heard != pbft_others(c))
 		query(c);
-	else
+	if (c->rec.estimated)
 		ask_to_rejoin(c);
 }
 
@@ -133,8 +135,7 @@ void pbft_on_reply_stable(struct pbft_core *c, const struct pbft_packet *pkt)
 	u32 i = pkt->head.sender;
 	u64 ck, view;
 
-	if (!c->rec.active || c->rec.estimated ||
-	    le64_to_cpu(m->nonce) != c->rec.nonce ||
+	if (!c->rec.active || le64_to_cpu(m->nonce) != c->rec.nonce ||
 	    pkt->head.seq % c->cfg.k || pkt->head.seq > U64_MAX / 2 ||
 	    pkt->head.view > S64_MAX - 2)
 		return;
@@ -144,10 +145,18 @@ void pbft_on_reply_stable(struct pbft_core *c, const struct pbft_packet *pkt)
 	c->rec.p[i] = max(c->rec.p[i], le64_to_cpu(m->prepared));
 	if (!checkpoint_estimate(c, &ck) || !view_estimate(c, &view))
 		return;
-	c->rec.estimated = true;
-	c->rec.point = ck + c->cfg.l;
-	c->rec.min_view = view + 2;
-	c->status_soon = true;
+	/*
+	 * Each estimate is a bound on its own. The first may rest on a liar's
+	 * answer; a lower one from more answers takes its place.
+	 */
+	if (!c->rec.estimated) {
+		c->rec.estimated = true;
+		c->rec.point = ck + c->cfg.l;
+		c->rec.min_view = view + 2;
+		c->status_soon = true;
+	}
+	c->rec.point = min(c->rec.point, ck + c->cfg.l);
+	c->rec.min_view = min(c->rec.min_view, view + 2);
 	pbft_recover_check(c);
 }
 
@@ -206,7 +215,7 @@ void pbft_on_rejoin(struct pbft_core *c, const struct pbft_packet *pkt)
 	 * later, which the estimation of V_M rests on.
 	 */
 	if (le64_to_cpu(((const struct pbft_rejoin *)pkt->data)->h) < point ||
-	    view <= c->view || view > c->view + 2 ||
+	    view <= c->view || view > c->view + REJOIN_AHEAD ||
 	    p->rejoin_grants >= REJOIN_GRANTS)
 		return;
 	p->rejoin_grants++;

@@ -16,8 +16,10 @@
  *
  * Views count from 1, so that 0 is "none" for a view as for a digest.
  *
- * Drivers: lock step (default), all correct replicas finish a view before any
- * goes on; -DINTERLEAVED, every replica goes at its own pace.
+ * By default all correct replicas finish a view before any goes on; with
+ * -DINTERLEAVED each goes at its own pace. -DEXPLICIT enumerates the faulty
+ * replica's VIEW-CHANGEs instead of reasoning about them. run.sh has the list of
+ * conditions that can be removed.
  */
 
 #ifndef VIEWS
@@ -38,19 +40,20 @@
 
 #define NONE	0
 #define NULL_D	1		/* the null batch; 2 .. DIGESTS are others */
-#define FREE	15		/* decided null by B: the primary may propose anew */
+#define FREE	15		/* B: null, and the primary may propose anew */
 
-/* ---- state --------------------------------------------------------------- */
+/* ---- state ----------------------------------------------------------------- */
 
 typedef Memory {		/* of a replica, over views: section 5.1 */
-	byte pd, pv;		/* P: digest and view, NONE if it has none */
-	byte qv[DIGESTS + 1]	/* Q: latest view of each digest, 0 if not in the ring */
+	byte pd, pv;		/* P: digest and view, 0 if nothing prepared */
+	byte qv[DIGESTS + 1]	/* Q: latest view of each digest, 0: not in it */
 }
 
-typedef ViewChange {
+typedef ViewChange {		/* section 5.2 */
 	bool sent;
-	byte pd, pv, alt;
-	byte qv[DIGESTS + 1]
+	byte pd, pv;
+	byte qv[DIGESTS + 1];
+	byte alt		/* second highest view in Q, 0: fewer than two */
 }
 
 byte view[CORRECT];
@@ -72,119 +75,531 @@ byte prepare_ever[CORRECT];	/* sets of digests, of whatever view */
 byte commit_ever[CORRECT];
 #endif
 
+#ifdef EXPLICIT
+ViewChange forged;		/* what the faulty replica says */
+byte left_out = CORRECT;	/* a correct replica that V does without */
+#endif
+
 /* Used within one d_step only, hence no part of the state */
-hidden byte k, n, m, victim;
+hidden byte k, n, victim;
 
-/* ---- quorums -------------------------------------------------------------- */
+/* ---- the three phases: section 3 ----------------------------------------- */
 
-#define SUM(test, a, b) (test(0, a, b) + test(1, a, b) + test(2, a, b))
+#define PREPARE_OF(i, d, v)	(prepare[AT(v, i)] == (d))
+#define COMMIT_OF(i, d, v)	(commit[AT(v, i)] == (d))
 
-/* The faulty replica votes for whatever is wanted; its vote adds up with any. */
-#define IS_QUORUM(count) ((count) + F >= QUORUM)
-
-#define PREPARED_BY(i, d, v)	(prepare[AT(v, i)] == (d))
-#define COMMITTED_BY(i, d, v)	(commit[AT(v, i)] == (d))
-
-#ifdef MIXED_PREPARES
-#define PREPARES(d, v)	(((prepare_ever[0] >> (d)) & 1) + \
-			 ((prepare_ever[1] >> (d)) & 1) + \
-			 ((prepare_ever[2] >> (d)) & 1))
+#ifdef MIXED_PREPARES		/* votes for the digest in any view */
+#define PREPARE_BY(i, d, v)	((prepare_ever[i] >> (d)) & 1)
 #else
-#define PREPARES(d, v)	SUM(PREPARED_BY, d, v)
+#define PREPARE_BY(i, d, v)	PREPARE_OF(i, d, v)
 #endif
-
 #ifdef MIXED_COMMITS
-#define COMMITS(d, v)	(((commit_ever[0] >> (d)) & 1) + \
-			 ((commit_ever[1] >> (d)) & 1) + \
-			 ((commit_ever[2] >> (d)) & 1))
+#define COMMIT_BY(i, d, v)	((commit_ever[i] >> (d)) & 1)
 #else
-#define COMMITS(d, v)	SUM(COMMITTED_BY, d, v)
+#define COMMIT_BY(i, d, v)	COMMIT_OF(i, d, v)
 #endif
+
+#define VOTES(by, d, v)		(by(0, d, v) + by(1, d, v) + by(2, d, v))
 
 /*
- * PRE-PREPARE and q - 1 PREPAREs of backups. The primary's word is in its
- * PRE-PREPARE and is not counted twice: q replicas have pre-prepared @d. That
- * is q - f correct ones, the primary faulty or not.
+ * PRE-PREPARE and q - 1 PREPAREs of backups: q replicas, the primary among them,
+ * have pre-prepared the digest. All but f of them are correct. COMMITs likewise.
  */
-#define PREPARED(d, v)	IS_QUORUM(PREPARES(d, v))
-#define COMMITTED(d, v)	IS_QUORUM(COMMITS(d, v))
+#define PREPARED(d, v)		(VOTES(PREPARE_BY, d, v) + F >= QUORUM)
+#define COMMITTED(d, v)		(VOTES(COMMIT_BY, d, v) + F >= QUORUM)
 
 /* ---- the decision: section 5.5 --------------------------------------------
  *
- * V is all VIEW-CHANGEs that correct replicas have sent and one of the faulty
- * replica, made for the occasion. More members never make A1, A2 or B false, so
- * what a smaller V justifies is justified by this one.
+ * V: the VIEW-CHANGEs for view v of all correct replicas that have sent one, and
+ * one of the faulty replica, made for the occasion. More members never make A1,
+ * A2 or B false, so what a smaller V justifies is justified by this one.
+ *
+ * The last argument of A1, A2 and B is what the faulty member adds to the count.
  */
 
-#define VC(i, v)	vc[AT(v, i)]
+#define MAX(a, b)	((a) > (b) -> (a) : (b))
+#define MIN(a, b)	((a) < (b) -> (a) : (b))
 
-/* A1: q members prepared nothing later than @w, nor anything else in it. */
+#ifdef EXPLICIT
+#define IN_V(i, v)	(vc[AT(v, i)].sent && left_out != (i))
+#else
+#define IN_V(i, v)	(vc[AT(v, i)].sent)
+#endif
+
+#define MEMBERS(v)	(IN_V(0, v) + IN_V(1, v) + IN_V(2, v))
+
+/* A1: q members prepared nothing later than w, nor anything else in w. */
 #ifdef A1_SAME_VIEW
-#define A1_BY(i, v, d, w) (VC(i, v).sent && VC(i, v).pv <= (w))
+#define A1_SAYS(m, d, w) (m.pv <= (w))
 #else
-#define A1_BY(i, v, d, w) (VC(i, v).sent && \
-	(VC(i, v).pv < (w) || (VC(i, v).pv == (w) && VC(i, v).pd == (d))))
+#define A1_SAYS(m, d, w) (m.pv < (w) || (m.pv == (w) && m.pd == (d)))
 #endif
+#define A1_BY(i, v, d, w) (IN_V(i, v) && A1_SAYS(vc[AT(v, i)], d, w))
 #ifdef NO_A1
-#define A1(v, d, w)	true
+#define A1(v, d, w, x)	true
 #else
-#define A1(v, d, w)	(A1_BY(0, v, d, w) + A1_BY(1, v, d, w) + \
-			 A1_BY(2, v, d, w) + F >= QUORUM)
+#define A1(v, d, w, x)	(A1_BY(0, v, d, w) + A1_BY(1, v, d, w) + \
+			 A1_BY(2, v, d, w) + (x) >= QUORUM)
 #endif
 
-/* A2: f + 1 members pre-prepared @d at @w or later, or two digests since @w. */
+/* A2: f + 1 members pre-prepared d in w or later, or two digests since w. */
 #ifdef NO_ALT
-#define ALT_BY(i, v, w)	false
+#define A2_SAYS(m, d, w) (m.qv[d] >= (w))
 #else
-#define ALT_BY(i, v, w)	(VC(i, v).alt >= (w))
+#define A2_SAYS(m, d, w) (m.qv[d] >= (w) || m.alt >= (w))
 #endif
-#define A2_BY(i, v, d, w) (VC(i, v).sent && \
-	(VC(i, v).qv[d] >= (w) || ALT_BY(i, v, w)))
-#define A2_COUNT(v, d, w) (A2_BY(0, v, d, w) + A2_BY(1, v, d, w) + A2_BY(2, v, d, w))
-#ifdef A2_ENTRIES
-#define A2_FAULTY	(F + 1)	/* it repeats one entry as often as needed */
-#else
-#define A2_FAULTY	F
-#endif
+#define A2_BY(i, v, d, w) (IN_V(i, v) && A2_SAYS(vc[AT(v, i)], d, w))
 #ifdef NO_A2
-#define A2(v, d, w)	true
+#define A2(v, d, w, x)	true
 #else
-#define A2(v, d, w)	(A2_COUNT(v, d, w) + A2_FAULTY >= F + 1)
+#define A2(v, d, w, x)	(A2_BY(0, v, d, w) + A2_BY(1, v, d, w) + \
+			 A2_BY(2, v, d, w) + (x) >= F + 1)
 #endif
+
+/* B: q members prepared nothing, or nothing since u. */
+#ifdef B_WEAK
+#define B_QUORUM	(F + 1)
+#else
+#define B_QUORUM	QUORUM
+#endif
+#define B_SAYS(m, u)	(m.pd == NONE || m.pv < (u))
+#define B_BY(i, v, u)	(IN_V(i, v) && B_SAYS(vc[AT(v, i)], u))
+#define B(v, u, x)	(B_BY(0, v, u) + B_BY(1, v, u) + B_BY(2, v, u) + (x) >= B_QUORUM)
+
+#define ALT(i, v)	(IN_V(i, v) -> vc[AT(v, i)].alt : 0)
+#define ALT_LARGEST(v)	MAX(ALT(0, v), MAX(ALT(1, v), ALT(2, v)))
+#define ALT_SECOND(v)	MAX(MIN(ALT(0, v), ALT(1, v)), \
+			    MIN(MAX(ALT(0, v), ALT(1, v)), ALT(2, v)))
+
+#ifdef EXPLICIT
+
+#define CLAIM(m, v, d)	(m.pd == (d) && A1(v, d, m.pv, A1_SAYS(forged, d, m.pv)) && \
+			 A2(v, d, m.pv, A2_SAYS(forged, d, m.pv)))
+#define CLAIM_OF(i, v, d) (IN_V(i, v) && CLAIM(vc[AT(v, i)], v, d))
+#define SUPPORTED(v, d)	(CLAIM_OF(0, v, d) || CLAIM_OF(1, v, d) || \
+			 CLAIM_OF(2, v, d) || CLAIM(forged, v, d))
+
+/* u: the (f + 1)-th largest alt */
+#define U(v)		MAX(ALT_SECOND(v), MIN(ALT_LARGEST(v), forged.alt))
+#define NOTHING(v)	B(v, U(v), B_SAYS(forged, U(v)))
+
+#else
 
 /*
- * Some claim (@d, @w) in P, w < v, satisfies A1 and A2. The faulty replica can
- * always be the one who claims it: P = (d, w) with its Q counts for A1 and A2.
+ * Some claim (d, w) satisfies A1 and A2. The faulty replica can always be the one
+ * who makes it: with P = (d, w) and the Q that goes with it, it counts for both.
  */
-#define CLAIM(v, d, w)	((w) < (v) && A1(v, d, w) && A2(v, d, w))
+#ifdef A2_ENTRIES
+#define A2_ADDS		(F + 1)	/* it repeats its entry in Q */
+#else
+#define A2_ADDS		F
+#endif
+#define CLAIM(v, d, w)	((w) < (v) && A1(v, d, w, F) && A2(v, d, w, A2_ADDS))
 #define SUPPORTED(v, d)	(CLAIM(v, d, 1) || CLAIM(v, d, 2) || CLAIM(v, d, 3) || \
 			 CLAIM(v, d, 4) || CLAIM(v, d, 5))
 
 /*
- * u: the (f + 1)-th largest alt. The faulty replica can say v - 2, views being
- * below v and two digests in two views, and no correct one has more: so u is
- * the largest alt of a correct member.
+ * u: the (f + 1)-th largest alt. The faulty replica can say v - 2, the most that
+ * two digests in two views below v allow; so u can be the largest of a correct
+ * one. To count for B at the same time, it says that it prepared nothing.
  */
-#define MAX(a, b)	((a) > (b) -> (a) : (b))
-#define ALT(i, v)	(VC(i, v).sent -> VC(i, v).alt : 0)
 #ifdef U_LARGEST
-#define U(v)		((v) > 2 -> (v) - 2 : 0)
+#define U(v)		MAX((v) - 2, 0)
 #else
-#define U(v)		MAX(ALT(0, v), MAX(ALT(1, v), ALT(2, v)))
+#define U(v)		ALT_LARGEST(v)
+#endif
+#define NOTHING(v)	B(v, U(v), F)
+
+#endif /* EXPLICIT */
+
+/* Can be decided by the VIEW-CHANGEs of the correct replicas, without another */
+#define ALONE(i, v)	(A1(v, vc[AT(v, i)].pd, vc[AT(v, i)].pv, 0) && \
+			 A2(v, vc[AT(v, i)].pd, vc[AT(v, i)].pv, 0))
+#define HAS_P(i, v)	(vc[AT(v, i)].pd != NONE)
+#define DECIDABLE(v)	((HAS_P(0, v) && ALONE(0, v)) || \
+			 (HAS_P(1, v) && ALONE(1, v)) || \
+			 (HAS_P(2, v) && ALONE(2, v)) || B(v, ALT_SECOND(v), 0))
+
+/* ---- P and Q: section 5.1, kmod/core/log.c --------------------------------- */
+
+/* The ring is full: the lowest view goes, but not P's digest. */
+inline q_evict(i)
+{
+	n = 0;
+	victim = NONE;
+	for (k : 1 .. DIGESTS) {
+		if
+		:: mem[i].qv[k] != 0 ->
+			n++;
+			if
+			:: k != mem[i].pd && (victim == NONE ||
+					      mem[i].qv[k] < mem[i].qv[victim]) ->
+				victim = k
+			:: else
+			fi
+		:: else
+		fi
+	}
+	if
+	:: n >= RING -> mem[i].qv[victim] = 0
+	:: else
+	fi
+}
+
+inline q_add(i, d)
+{
+	if
+	:: mem[i].qv[d] == 0 -> q_evict(i)
+	:: else
+	fi;
+	mem[i].qv[d] = view[i]
+}
+
+inline vc_alt(m)
+{
+	n = 0;
+	m.alt = 0;
+	for (k : 1 .. DIGESTS) {
+		if
+		:: m.qv[k] > n -> m.alt = n; n = m.qv[k]
+		:: m.qv[k] <= n && m.qv[k] > m.alt -> m.alt = m.qv[k]
+		:: else
+		fi
+	}
+}
+
+/* ---- what a correct replica does ------------------------------------------- */
+
+#define PENDING(i)	(chosen[i] == NONE)
+
+#define MAY_VOTE(i)	(!PENDING(i) && prepare[AT(view[i], i)] == NONE)
+
+/* The primary may propose what the NEW-VIEW says, else anything. */
+#define ACCEPTABLE(i, d) (chosen[i] == (d) || chosen[i] == FREE)
+
+#define MAY_PREPARE(i)	(!PENDING(i) && commit[AT(view[i], i)] == NONE && \
+			 prepare[AT(view[i], i)] != NONE && \
+			 PREPARED(prepare[AT(view[i], i)], view[i]))
+
+#define MAY_ENTER(i)	(PENDING(i) && MEMBERS(view[i]) + F >= QUORUM)
+
+/* Batches are alike: it does not matter which of those never seen comes next. */
+#define KNOWN(d)	((d) <= DIGESTS && (d) <= used + 1)
+
+inline vote(i, d)
+{
+	d_step {
+		prepare[AT(view[i], i)] = d;
+		q_add(i, d);
+		used = MAX(used, d);
+#ifdef MIXED_PREPARES
+		prepare_ever[i] = prepare_ever[i] | (1 << d);
+#endif
+		printf("view %d: replica %d pre-prepares %d\n", view[i], i, d)
+	}
+}
+
+inline vote_any(i)
+{
+	if
+	:: ACCEPTABLE(i, 1) -> vote(i, 1)
+	:: ACCEPTABLE(i, 2) && KNOWN(2) -> vote(i, 2)
+	:: ACCEPTABLE(i, 3) && KNOWN(3) -> vote(i, 3)
+#if DIGESTS > 3
+	:: ACCEPTABLE(i, 4) && KNOWN(4) -> vote(i, 4)
+#endif
+#if DIGESTS > 4
+	:: ACCEPTABLE(i, 5) && KNOWN(5) -> vote(i, 5)
+#endif
+	fi
+}
+
+/* COMMIT, and with it whoever collects a quorum of them; the property. */
+inline prepared(i)
+{
+	d_step {
+		k = prepare[AT(view[i], i)];
+		commit[AT(view[i], i)] = k;
+#ifdef NO_NULL_P
+		if
+		:: k != NULL_D ->
+#endif
+		mem[i].pd = k;
+		mem[i].pv = view[i];
+#ifdef NO_NULL_P
+		:: else
+		fi;
+#endif
+#ifdef MIXED_COMMITS
+		commit_ever[i] = commit_ever[i] | (1 << k);
+#endif
+		printf("view %d: replica %d prepares %d\n", view[i], i, k);
+		if
+		:: COMMITTED(k, view[i]) ->
+			printf("view %d: %d is committed\n", view[i], k);
+			assert(committed == NONE || committed == k);
+			committed = k
+		:: else
+		fi
+	}
+}
+
+/* VIEW-CHANGE for view v: sent once, never changed */
+inline promise(i, v)
+{
+	vc[AT(v, i)].sent = true;
+	vc[AT(v, i)].pd = mem[i].pd;
+	vc[AT(v, i)].pv = mem[i].pv;
+	for (k : 1 .. DIGESTS) {
+		vc[AT(v, i)].qv[k] = mem[i].qv[k]
+	}
+	vc_alt(vc[AT(v, i)])
+}
+
+inline leave(i)
+{
+	d_step {
+		view[i] = view[i] + 1;
+		chosen[i] = NONE;
+		if
+		:: !vc[AT(view[i], i)].sent -> promise(i, view[i])
+		:: else
+		fi
+	}
+}
+
+/* Accept a NEW-VIEW; P is pruned of what it proves not committed (5.1). */
+inline enter(i, d)
+{
+	d_step {
+		chosen[i] = d;
+		used = (d == FREE -> used : MAX(used, d));
+#ifndef NO_PRUNE
+		k = (d == FREE -> NULL_D : d);
+		if
+		:: mem[i].pd != NONE && mem[i].pd != k ->
+			mem[i].pd = NONE;
+			mem[i].pv = 0
+		:: else
+		fi;
+#endif
+		if
+		:: d == FREE -> printf("view %d: replica %d enters, decided by B\n", view[i], i)
+		:: else -> printf("view %d: replica %d enters, decided %d\n", view[i], i, d)
+		fi
+	}
+}
+
+inline enter_any(i)
+{
+	if
+	:: NOTHING(view[i]) -> enter(i, FREE)
+	:: SUPPORTED(view[i], 1) -> enter(i, 1)
+	:: KNOWN(2) && SUPPORTED(view[i], 2) -> enter(i, 2)
+	:: KNOWN(3) && SUPPORTED(view[i], 3) -> enter(i, 3)
+#if DIGESTS > 3
+	:: KNOWN(4) && SUPPORTED(view[i], 4) -> enter(i, 4)
+#endif
+#if DIGESTS > 4
+	:: KNOWN(5) && SUPPORTED(view[i], 5) -> enter(i, 5)
+#endif
+	:: else
+	fi
+}
+
+/* ---- what the faulty replica says, if that is enumerated -------------------- */
+
+#ifdef EXPLICIT
+
+#define FRESH_Q(d)	(forged.qv[d] == 0)
+
+/* Any Q and P that pbft_vc_valid() lets pass: a digest a view, P with its Q. */
+inline forge(v, w)
+{
+	for (w : 1 .. (v) - 1) {
+		if
+		:: FRESH_Q(1) -> forged.qv[1] = w
+		:: FRESH_Q(2) -> forged.qv[2] = w
+		:: FRESH_Q(3) -> forged.qv[3] = w
+		:: true
+		fi
+	}
+	d_step { vc_alt(forged) }
+	select(w : 0 .. (v) - 1);
+	forged.pv = w;
+	if
+	:: w > 0 && forged.qv[1] >= w -> forged.pd = 1
+	:: w > 0 && forged.qv[2] >= w -> forged.pd = 2
+	:: w > 0 && forged.qv[3] >= w -> forged.pd = 3
+	:: else -> forged.pv = 0
+	fi;
+	w = 0;
+	select(left_out : 0 .. CORRECT)
+}
+
+inline unforge()
+{
+	d_step {
+		left_out = CORRECT;
+		forged.pd = NONE;
+		forged.pv = 0;
+		forged.alt = 0;
+		for (k : 1 .. DIGESTS) {
+			forged.qv[k] = 0
+		}
+	}
+}
+
+#else
+
+inline forge(v, w) { skip }
+inline unforge() { skip }
+
 #endif
 
-/* B: q members prepared nothing, or nothing since u. */
-#define B_BY(i, v, u)	(VC(i, v).sent && (VC(i, v).pd == NONE || VC(i, v).pv < (u)))
-#ifdef B_WEAK
-#define B_NEEDS		(F + 1)
+/* ---- drivers ------------------------------------------------------------------ */
+
+/* Votes of view v can count no more: states that differ in them are one. */
+inline forget_votes(v)
+{
+	for (k : 0 .. CORRECT - 1) {
+		prepare[AT(v, k)] = NONE;
+		commit[AT(v, k)] = NONE
+	}
+}
+
+inline forget_vcs(v)
+{
+	for (k : 0 .. CORRECT - 1) {
+		vc[AT(v, k)].sent = false;
+		vc[AT(v, k)].pd = NONE;
+		vc[AT(v, k)].pv = 0;
+		vc[AT(v, k)].alt = 0;
+		for (n : 1 .. DIGESTS) {
+			vc[AT(v, k)].qv[n] = 0
+		}
+	}
+}
+
+/* The mistake of sending a VIEW-CHANGE and voting on in the view before */
+inline maybe_promise_early(i)
+{
+#ifdef VOTE_AFTER_VC
+	if
+	:: view[i] < VIEWS && !vc[AT(view[i] + 1, i)].sent ->
+		d_step {
+			printf("view %d: replica %d sends VIEW-CHANGE and stays\n",
+			       view[i], i);
+			promise(i, view[i] + 1)
+		}
+	:: true
+	fi
 #else
-#define B_NEEDS		QUORUM
+	skip
 #endif
-#define B(v, u)		(B_BY(0, v, u) + B_BY(1, v, u) + B_BY(2, v, u) + F >= B_NEEDS)
-#define DECIDED_NULL(v)	B(v, U(v))
+}
 
-/* V has q members. */
-#define SENT(i, v, x)	(VC(i, v).sent)
-#define V_COMPLETE(v)	IS_QUORUM(SUM(SENT, v, 0))
+#define START(i)	view[i] = 1; chosen[i] = FREE
 
-/* Can a primary decide with the VIEW-CHANGEs of correct replicas alone? */
+#ifdef INTERLEAVED
+
+#define GONE(v)		(view[0] > (v) && view[1] > (v) && view[2] > (v))
+#define DONE_WITH(i, v)	(view[i] > (v) || (view[i] == (v) && !PENDING(i)))
+
+inline forget()
+{
+	d_step {
+		for (victim : 1 .. VIEWS) {
+			if
+			:: GONE(victim) -> forget_votes(victim)
+			:: else
+			fi;
+			if
+			:: DONE_WITH(0, victim) && DONE_WITH(1, victim) &&
+			   DONE_WITH(2, victim) -> forget_vcs(victim)
+			:: else
+			fi
+		}
+	}
+}
+
+proctype Replica(byte i)
+{
+	byte w;
+
+end:	do
+	:: atomic { MAY_ENTER(i) -> forge(view[i], w); enter_any(i); unforge(); forget() }
+	:: atomic { MAY_VOTE(i) -> maybe_promise_early(i); vote_any(i) }
+	:: atomic { MAY_PREPARE(i) -> maybe_promise_early(i); prepared(i) }
+	:: atomic { view[i] < VIEWS -> leave(i); forget() }
+	od
+}
+
+init
+{
+	atomic {
+		START(0); START(1); START(2);
+		run Replica(0); run Replica(1); run Replica(2)
+	}
+}
+
+#else
+
+/*
+ * Votes and VIEW-CHANGEs of a view have no effect on what happens in lower ones,
+ * and those who vote do not depend on each other's order: nothing is lost if all
+ * replicas do one thing after the other, each does it or leaves it, and all send
+ * VIEW-CHANGE for every view.
+ */
+init
+{
+	byte i, w;
+
+	d_step { START(0); START(1); START(2) };
+	do
+	:: atomic {
+		for (i : 0 .. CORRECT - 1) {
+			if
+			:: MAY_ENTER(i) -> forge(view[i], w); enter_any(i); unforge()
+			:: true
+			fi
+		};
+		d_step { forget_vcs(view[0]) }
+	   };
+	   atomic {
+		for (i : 0 .. CORRECT - 1) {
+			maybe_promise_early(i);
+			if
+			:: MAY_VOTE(i) -> vote_any(i)
+			:: true
+			fi
+		}
+	   };
+	   atomic {
+		for (i : 0 .. CORRECT - 1) {
+			maybe_promise_early(i);
+			if
+			:: MAY_PREPARE(i) -> prepared(i)
+			:: true
+			fi
+		};
+		i = 0
+	   };
+	   if
+	   :: view[0] == VIEWS -> break
+	   :: else
+	   fi;
+	   d_step {
+		forget_votes(view[0]);
+		leave(0);
+		leave(1);
+		leave(2);
+#ifdef LIVE
+		assert(DECIDABLE(view[0]));
+#endif
+		i = 0
+	   }
+	od
+}
+
+#endif

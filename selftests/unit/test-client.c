@@ -364,19 +364,28 @@ static void test_views(void)
 	for (i = 0; i < FAKE_N; i++)
 		fk.r[i].view = 6;
 	fk.only_primary = true;
+	fk.r[1].way = FAKE_SILENT;
+	ok(do_op("a") && !fk.r[0].requests && !stats().retransmits,
+	   "the answers to HELLO say who is primary");
+	for (i = 0; i < FAKE_N; i++)
+		fk.r[i].view = 7;
+	fk.r[1].way = 0;
 	ok(do_op("a"), "another primary than believed");
-	ok(stats().view == 6, "the replies say which");
-	before = fk.r[0].requests;
-	ok(do_op("b") && fk.r[0].requests == before && fk.r[2].requests,
+	ok(stats().view == 7, "the replies say which");
+	for (i = 0; i < FAKE_N; i++)
+		fk.r[i].view = 10;
+	do_op("a");
+	before = fk.r[3].requests;
+	ok(do_op("b") && fk.r[3].requests == before && stats().view == 10,
 	   "the next request goes there at once");
 	fk.r[3].view = 1000000001;
 	for (i = 0; i < 20; i++)
 		do_op("c");
-	ok(stats().view == 6, "one replica alone does not move us up");
+	ok(stats().view == 10, "one replica alone does not move us up");
 	fk.r[3].view = 0;
 	for (i = 0; i < 20; i++)
 		do_op("c");
-	ok(stats().view == 6, "nor down");
+	ok(stats().view == 10, "nor down");
 	finish();
 }
 

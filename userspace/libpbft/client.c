@@ -313,6 +313,8 @@ u64 pbft_client_deadline(const struct pbft_client *c)
 
 	if (c->oldest == c->next_t)
 		return U64_MAX;
+	if (c->held)
+		return c->held_until;
 	if (c->first_unsent < c->next_t &&
 	    client_may_send(c, &c->slots[c->first_unsent % PBFT_CLIENT_WINDOW]))
 		return 0;

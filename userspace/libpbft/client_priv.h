@@ -142,6 +142,8 @@ struct pbft_client {
 	u64 hello_wait;		/* replicas that have not answered */
 	u64 hello_at;		/* next HELLO */
 	u64 hello_interval;
+	bool held;		/* requests wait until we know the view, or until ... */
+	u64 held_until;
 
 	struct pbft_client_stats stats;
 	struct tx_batch tx;

@@ -24,6 +24,8 @@ void client_timer_init(struct pbft_client *c, u64 now)
 	c->hello_wait = all_replicas(c);
 	c->hello_interval = c->cluster->cfg.t_base;
 	c->hello_at = now + c->hello_interval;
+	c->held = true;
+	c->held_until = now + c->cluster->cfg.t_base / 10;
 }
 
 /* ---- the timeout ---------------------------------------------------- */
@@ -180,9 +182,22 @@ bool client_may_send(const struct pbft_client *c, const struct slot *s)
 	return !c->flight || c->flight + slot_bytes(c, s) <= c->window;
 }
 
+/*
+ * The answers to HELLO say which replica is primary. Without them the first
+ * request would go to that of view 0, and be late by a timeout if it is gone.
+ */
+static bool still_held(struct pbft_client *c, u64 now)
+{
+	if (c->held && (hweight64(c->hello_wait) <= c->f || now >= c->held_until))
+		c->held = false;
+	return c->held;
+}
+
 void client_pump(struct pbft_client *c, u64 now)
 {
 	greet(c, now);
+	if (still_held(c, now))
+		return;
 	while (c->first_unsent < c->next_t) {
 		struct slot *s = slot_of(c, c->first_unsent);
 

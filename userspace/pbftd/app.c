@@ -139,6 +139,27 @@ void pbft_app_destroy(struct pbft_app *app)
 	free(app);
 }
 
+/* What is executed stays so; nobody waits for the answers any more. */
+static int begin_anew(struct pbft_app *app)
+{
+	u32 i;
+
+	if (!app->st)
+		return 0;
+	check_store(app, pbft_store_commit(app->st));
+	if (failed(app))
+		return -EIO;
+	for (i = 0; i < ARRAY_SIZE(app->groups); i++) {
+		app->groups[i].count = 0;
+		app->groups[i].results.count = 0;
+		app->groups[i].results.len = 0;
+	}
+	app->fetch.wanted = false;
+	if (app->xfer)
+		pbft_xfer_stop(app->xfer);
+	return 0;
+}
+
 int pbft_app_bind(struct pbft_app *app, struct pbft_backend *b)
 {
 	static const struct pbft_log_head beginning;
@@ -146,7 +167,13 @@ int pbft_app_bind(struct pbft_app *app, struct pbft_backend *b)
 
 	app->backend = b;
 	b->app = app;
+	rc = begin_anew(app);
+	if (rc)
+		return rc;
+	b->lost = false;
 	rc = b->ops->bind(b, app->st ? &app->st->head : &beginning);
+	if (rc == -ENETDOWN)
+		return rc;
 	check_backend(app, rc);
 	if (!rc && app->st && !app->xfer) {
 		app->xfer = pbft_xfer_create(app->st, b->ops->peer_mtu(b),

@@ -19,7 +19,11 @@ struct pbft_app;
 struct pbft_app *pbft_app_create(struct pbft_store *st, u32 null_reply);
 void pbft_app_destroy(struct pbft_app *app);
 
-/* Bind to @b where the state stands. Return 0, or -errno with pbft_app_error(). */
+/*
+ * Bind to @b where the state stands, also when the binding before was lost: what
+ * it brought and was not answered is void. Return 0; -ENETDOWN: try again later;
+ * -errno with pbft_app_error().
+ */
 int pbft_app_bind(struct pbft_app *app, struct pbft_backend *b);
 
 /* From the backend. */

@@ -15,6 +15,7 @@ struct pbft_backend;
 
 /* Returns are 0 or -errno, and pbft_backend.err then is a sentence. */
 struct pbft_backend_ops {
+	/* -ENETDOWN: not now, try again later. */
 	int (*bind)(struct pbft_backend *b, const struct pbft_log_head *head);
 	int (*executed)(struct pbft_backend *b, u64 seq,
 			const struct pbft_result *results, u32 count);
@@ -45,6 +46,7 @@ struct pbft_backend {
 	u64 cluster;		/* known when the backend is open */
 	u32 epoch, self;
 	bool changed;		/* an event: the status is worth a look */
+	bool lost;		/* the binding is over, not for good: bind again */
 	char err[PBFT_ERR_MAX];
 };
 

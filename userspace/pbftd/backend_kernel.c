@@ -31,6 +31,21 @@ static int nl_failed(struct kernel *k, const char *what, int rc)
 	return rc;
 }
 
+/*
+ * An answer that could not be sent. Only one that is too large is wrong in
+ * itself; after anything else the kernel replays from where the state stands.
+ */
+static int post_failed(struct kernel *k, const char *what, int rc)
+{
+	if (rc < 0 && rc != -EMSGSIZE) {
+		pbft_log(LOG_WARNING, "instance %s: %s: %s", k->name, what,
+			 pbft_nl_error(k->nl));
+		k->b.lost = true;
+		return 0;
+	}
+	return nl_failed(k, what, rc);
+}
+
 /* ---- from the kernel ------------------------------------------------------------ */
 
 static void head_from_nl(struct pbft_log_head *head, const struct pbft_nl_head *nl)
@@ -94,6 +109,12 @@ static void on_refused(void *arg, u32 cmd, int err, const char *text)
 	/* A datagram to a peer may always be lost. */
 	if (cmd == PBFT_CMD_PEER_SEND)
 		return;
+	if (err == -ENOTCONN || err == -ENOMEM || err == -ENOENT) {
+		pbft_log(LOG_WARNING, "instance %s: %s", k->name,
+			 text && text[0] ? text : strerror(-err));
+		k->b.lost = true;
+		return;
+	}
 	if (!k->b.err[0])
 		snprintf(k->b.err, sizeof(k->b.err),
 			 "instance %s: the kernel refuses an answer: %s (%s)",
@@ -112,11 +133,57 @@ static const struct pbft_nl_daemon_ops daemon_ops = {
 
 /* ---- to the kernel ---------------------------------------------------------------- */
 
+/* Which cluster's state this instance wants. */
+static int identify(struct kernel *k, struct pbft_backend *who, char *err,
+		    size_t errlen)
+{
+	struct pbft_nl_instance *inst = NULL;
+	int rc = pbft_nl_get(k->nl, k->name, &inst);
+
+	if (rc || !inst) {
+		snprintf(err, errlen, "instance %s: %s", k->name,
+			 rc ? pbft_nl_error(k->nl) : "there is none");
+		return rc ? rc : -ENOENT;
+	}
+	who->cluster = inst->cluster.cfg.cluster;
+	who->epoch = inst->cluster.cfg.epoch;
+	who->self = inst->st.self;
+	pbft_nl_instance_free(inst);
+	return 0;
+}
+
+/* A binding ends with its socket, and so does all that was under way on it. */
+static int new_socket(struct kernel *k)
+{
+	struct pbft_backend now;
+	int rc;
+
+	pbft_nl_close(k->nl);
+	k->nl = NULL;
+	rc = pbft_nl_open(&k->nl, k->b.err, sizeof(k->b.err));
+	if (!rc)
+		rc = identify(k, &now, k->b.err, sizeof(k->b.err));
+	if (rc)
+		return rc == -ENETDOWN ? -ENODEV : rc;
+	if (now.cluster != k->b.cluster || now.epoch != k->b.epoch ||
+	    now.self != k->b.self) {
+		snprintf(k->b.err, sizeof(k->b.err),
+			 "instance %s has become another replica, cluster or epoch: its state is another too",
+			 k->name);
+		return -ESTALE;
+	}
+	return 0;
+}
+
 static int kernel_bind(struct pbft_backend *b, const struct pbft_log_head *head)
 {
 	struct kernel *k = to_kernel(b);
 	struct pbft_nl_head nl_head = { .seq = head->seq, .time = head->time };
+	int rc = new_socket(k);
 
+	if (rc)
+		return rc;
+	b->err[0] = 0;
 	memcpy(nl_head.chain, head->chain.b, sizeof(nl_head.chain));
 	return nl_failed(k, "cannot bind",
 			 pbft_nl_bind(k->nl, k->name, &nl_head, &k->bound));
@@ -127,9 +194,9 @@ static int kernel_executed(struct pbft_backend *b, u64 seq,
 {
 	struct kernel *k = to_kernel(b);
 
-	return nl_failed(k, "cannot send results",
-			 pbft_nl_executed(k->nl, k->bound.id, seq, results,
-					  count));
+	return post_failed(k, "cannot send results",
+			   pbft_nl_executed(k->nl, k->bound.id, seq, results,
+					    count));
 }
 
 static int kernel_checkpointed(struct pbft_backend *b, u64 seq,
@@ -137,8 +204,8 @@ static int kernel_checkpointed(struct pbft_backend *b, u64 seq,
 {
 	struct kernel *k = to_kernel(b);
 
-	return nl_failed(k, "cannot send a checkpoint's digest",
-			 pbft_nl_checkpointed(k->nl, k->bound.id, seq, root->b));
+	return post_failed(k, "cannot send a checkpoint's digest",
+			   pbft_nl_checkpointed(k->nl, k->bound.id, seq, root->b));
 }
 
 static int kernel_state_installed(struct pbft_backend *b, u64 seq,
@@ -148,9 +215,9 @@ static int kernel_state_installed(struct pbft_backend *b, u64 seq,
 
 	pbft_log(LOG_NOTICE, "caught up: the state at %llu is installed",
 		 (unsigned long long)seq);
-	return nl_failed(k, "cannot tell that the state is installed",
-			 pbft_nl_state_installed(k->nl, k->bound.id, seq,
-						 root->b));
+	return post_failed(k, "cannot tell that the state is installed",
+			   pbft_nl_state_installed(k->nl, k->bound.id, seq,
+						   root->b));
 }
 
 static void kernel_peer_send(struct pbft_backend *b, u32 peer, const void *data,
@@ -181,6 +248,12 @@ static int kernel_poll(struct pbft_backend *b)
 	struct kernel *k = to_kernel(b);
 	int n = pbft_nl_dispatch(k->nl, &daemon_ops, k, TURN_MAX);
 
+	if (n == -ENETDOWN || n == -ENOBUFS) {
+		pbft_log(LOG_WARNING, "instance %s: %s", k->name,
+			 pbft_nl_error(k->nl));
+		b->lost = true;
+		return 0;
+	}
 	if (n < 0)
 		return nl_failed(k, "the binding is lost", n);
 	pbft_app_settle(b->app);
@@ -208,24 +281,6 @@ static const struct pbft_backend_ops kernel_ops = {
 	.close = kernel_close,
 };
 
-/* Which cluster's state this instance wants. */
-static int identify(struct kernel *k, char *err, size_t errlen)
-{
-	struct pbft_nl_instance *inst = NULL;
-	int rc = pbft_nl_get(k->nl, k->name, &inst);
-
-	if (rc || !inst) {
-		snprintf(err, errlen, "instance %s: %s", k->name,
-			 rc ? pbft_nl_error(k->nl) : "there is none");
-		return rc ? rc : -ENOENT;
-	}
-	k->b.cluster = inst->cluster.cfg.cluster;
-	k->b.epoch = inst->cluster.cfg.epoch;
-	k->b.self = inst->st.self;
-	pbft_nl_instance_free(inst);
-	return 0;
-}
-
 int pbft_backend_kernel(struct pbft_backend **out, const char *name, char *err,
 			size_t errlen)
 {
@@ -246,7 +301,7 @@ int pbft_backend_kernel(struct pbft_backend **out, const char *name, char *err,
 	k->b.ops = &kernel_ops;
 	rc = pbft_nl_open(&k->nl, err, errlen);
 	if (!rc)
-		rc = identify(k, err, errlen);
+		rc = identify(k, &k->b, err, errlen);
 	if (rc) {
 		kernel_close(&k->b);
 		return rc;

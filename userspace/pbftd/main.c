@@ -22,6 +22,7 @@
 
 #define NSEC_PER_SEC	1000000000ull
 #define STATUS_INTERVAL	NSEC_PER_SEC
+#define BIND_INTERVAL	200	/* ms between two attempts */
 #define SIGNAL_INTERVAL	(10 * 1000000ull)
 #define BUSY		16	/* datagrams in one turn: look again at once */
 #define STATUS_MIN	(50 * 1000000ull)	/* between two that events cause */
@@ -392,13 +393,7 @@ static int start(struct daemon *d)
 		snprintf(d->err, sizeof(d->err), "out of memory");
 		return -ENOMEM;
 	}
-	rc = write_pidfile(d);
-	if (rc)
-		return rc;
-	rc = pbft_app_bind(d->app, d->backend);
-	if (rc)
-		snprintf(d->err, sizeof(d->err), "%s", pbft_app_error(d->app));
-	return rc;
+	return write_pidfile(d);
 }
 
 static void stop(struct daemon *d)
@@ -455,6 +450,30 @@ static bool wait_for_work(struct daemon *d, u64 ns)
 	return p[1].revents;
 }
 
+/* Bind, for the first time or again. Return 0; 1: told to stop; -errno. */
+static int bind_backend(struct daemon *d)
+{
+	struct pollfd p = { .fd = d->sigfd, .events = POLLIN };
+	bool told = false;
+	int rc;
+
+	while ((rc = pbft_app_bind(d->app, d->backend)) == -ENETDOWN) {
+		if (!told)
+			pbft_log(LOG_NOTICE, "%s: waiting for it", d->backend->err);
+		told = true;
+		if (poll(&p, 1, BIND_INTERVAL) > 0)
+			return 1;
+	}
+	if (rc) {
+		snprintf(d->err, sizeof(d->err), "%s", pbft_app_error(d->app));
+		return rc;
+	}
+	pbft_log(LOG_INFO, "replica %u of cluster 0x%llx: ready at batch %llu",
+		 d->backend->self, (unsigned long long)d->backend->cluster,
+		 (unsigned long long)(d->store ? d->store->head.seq : 0));
+	return 0;
+}
+
 static int go_round(struct daemon *d)
 {
 	u64 now = pbft_now(), busy_until = 0, waited = 0, t;
@@ -470,6 +489,11 @@ static int go_round(struct daemon *d)
 		if (err) {
 			snprintf(d->err, sizeof(d->err), "%s", err);
 			return -EIO;
+		}
+		if (d->backend->lost) {
+			n = bind_backend(d);
+			if (n)
+				return min(n, 0);
 		}
 		now = pbft_now();
 		keep_status(d, now);
@@ -496,17 +520,16 @@ int main(int argc, char **argv)
 	if (d.o.dump_head)
 		return dump_head(&d.o);
 	rc = start(&d);
+	if (!rc)
+		rc = bind_backend(&d);
 	if (!rc) {
-		pbft_log(LOG_INFO, "replica %u of cluster 0x%llx: ready at batch %llu",
-			 d.backend->self, (unsigned long long)d.backend->cluster,
-			 (unsigned long long)(d.store ? d.store->head.seq : 0));
 		notify_ready();
 		rc = go_round(&d);
 	}
-	if (rc)
+	if (rc < 0)
 		pbft_log(LOG_ERR, "%s", d.err);
 	else
 		pbft_log(LOG_INFO, "stopped");
 	stop(&d);
-	return rc ? EXIT_FAILED : EXIT_OK;
+	return rc < 0 ? EXIT_FAILED : EXIT_OK;
 }

@@ -110,6 +110,13 @@ int pbft_store_del(struct pbft_store *st, MDB_dbi dbi, const void *key,
 		       pbft_store_fail(st, "delete a record", rc) : 0;
 }
 
+static u64 dirty_word(const struct pbft_store *st, u32 i)
+{
+	if (sizeof(st->dirty[0]) == sizeof(u64))
+		return st->dirty[i];
+	return st->dirty[2 * i] | (u64)st->dirty[2 * i + 1] << 32;
+}
+
 int pbft_store_write_head(struct pbft_store *st)
 {
 	struct head_rec rec = {
@@ -119,9 +126,8 @@ int pbft_store_write_head(struct pbft_store *st)
 	u32 i;
 
 	memcpy(rec.chain, st->head.chain.b, sizeof(rec.chain));
-	for (i = 0; i < PBFT_TREE_PAGES; i++)
-		if (test_bit(i, st->dirty))
-			rec.dirty[i / 64] |= cpu_to_le64(BIT_ULL(i % 64));
+	for (i = 0; i < ARRAY_SIZE(rec.dirty); i++)
+		rec.dirty[i] = cpu_to_le64(dirty_word(st, i));
 	return pbft_store_put(st, st->meta, "head", 4, &rec, sizeof(rec));
 }
 
@@ -241,7 +247,7 @@ static int load_tree(struct pbft_store *st)
 			p->size = le64_to_cpu(c[i].size);
 		}
 	}
-	pbft_tree_build(&st->tree);
+	pbft_tree_build(&st->tree, NULL);
 	return 0;
 }
 

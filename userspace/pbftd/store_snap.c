@@ -10,37 +10,36 @@
 #include "store.h"
 
 /* The digest tree for the state in @txn: only pages that changed are computed. */
-static int update_tree(struct pbft_store *st, MDB_txn *txn, struct pbft_tree *tree)
+static int update_tree(struct pbft_store *st, MDB_txn *txn,
+		       struct pbft_tree *tree, bool changed[PBFT_TREE_MIDS])
 {
 	u32 i;
 	int err;
 
+	memset(changed, 0, PBFT_TREE_MIDS * sizeof(*changed));
 	for (i = 0; i < PBFT_TREE_PAGES; i++) {
 		if (!test_bit(i, st->dirty))
 			continue;
 		err = pbft_page_compute(st, txn, i, &tree->page[i]);
 		if (err)
 			return err;
+		changed[i / PBFT_TREE_FANOUT] = true;
 	}
-	pbft_tree_build(tree);
+	pbft_tree_build(tree, changed);
 	return 0;
 }
 
 int pbft_store_refresh(struct pbft_store *st)
 {
-	u32 mid, i;
+	bool changed[PBFT_TREE_MIDS];
+	u32 mid;
 	int err = pbft_store_begin(st);
 
 	if (!err)
-		err = update_tree(st, st->txn, &st->tree);
-	for (mid = 0; !err && mid < PBFT_TREE_MIDS; mid++) {
-		bool changed = false;
-
-		for (i = 0; i < PBFT_TREE_FANOUT; i++)
-			changed |= test_bit(mid * PBFT_TREE_FANOUT + i, st->dirty);
-		if (changed)
+		err = update_tree(st, st->txn, &st->tree, changed);
+	for (mid = 0; !err && mid < PBFT_TREE_MIDS; mid++)
+		if (changed[mid])
 			err = pbft_store_write_tree(st, mid);
-	}
 	if (!err)
 		memset(st->dirty, 0, sizeof(st->dirty));
 	return err;
@@ -49,7 +48,7 @@ int pbft_store_refresh(struct pbft_store *st)
 int pbft_store_root(struct pbft_store *st, struct pbft_digest *root)
 {
 	struct pbft_tree *tree = malloc(sizeof(*tree));
-	bool mine = !st->txn;
+	bool changed[PBFT_TREE_MIDS], mine = !st->txn;
 	int err;
 
 	if (!tree) {
@@ -59,7 +58,7 @@ int pbft_store_root(struct pbft_store *st, struct pbft_digest *root)
 	*tree = st->tree;
 	err = pbft_store_begin(st);
 	if (!err)
-		err = update_tree(st, st->txn, tree);
+		err = update_tree(st, st->txn, tree, changed);
 	if (mine)
 		pbft_store_abort(st);
 	*root = tree->root.digest;

@@ -95,7 +95,7 @@ bool pbft_tree_decode(struct pbft_tree *t, u32 level, u32 index,
 	return true;
 }
 
-void pbft_tree_build(struct pbft_tree *t)
+void pbft_tree_build(struct pbft_tree *t, const bool changed[PBFT_TREE_MIDS])
 {
 	u8 buf[PBFT_TREE_NODE_MAX] __aligned(8);
 	int level;
@@ -105,6 +105,9 @@ void pbft_tree_build(struct pbft_tree *t)
 		for (i = 0; i < pbft_tree_count(level); i++) {
 			struct pbft_tree_node *node = pbft_tree_node(t, level, i);
 
+			if (changed && level == PBFT_TREE_PAGE_LEVEL - 1 &&
+			    !changed[i])
+				continue;
 			len = pbft_tree_encode(t, level, i, buf);
 			node_digest(&node->digest, level, i, buf, len);
 			node->size = len;
@@ -122,7 +125,7 @@ void pbft_tree_init(struct pbft_tree *t)
 		pbft_page_sum_done(&sum, &t->page[i]);
 	}
 	pbft_page_sum_free(&sum);
-	pbft_tree_build(t);
+	pbft_tree_build(t, NULL);
 }
 
 u32 pbft_tree_page_of(enum pbft_tree_space space, const void *key, u32 klen)

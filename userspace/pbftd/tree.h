@@ -71,8 +71,11 @@ u32 pbft_tree_encode(struct pbft_tree *t, u32 level, u32 index, void *out);
 bool pbft_tree_decode(struct pbft_tree *t, u32 level, u32 index,
 		      const void *data, u64 len);
 
-/* Recompute all interior nodes above the pages. */
-void pbft_tree_build(struct pbft_tree *t);
+/*
+ * Recompute the interior nodes above the pages: all of them, or those above the
+ * level 2 nodes that are @changed.
+ */
+void pbft_tree_build(struct pbft_tree *t, const bool changed[PBFT_TREE_MIDS]);
 
 /* A tree of empty pages. */
 void pbft_tree_init(struct pbft_tree *t);

@@ -342,12 +342,17 @@ int pbft_xfer_fetch(struct pbft_xfer *x, u64 now,
 	return advance(x, now);
 }
 
+void pbft_xfer_stop(struct pbft_xfer *x)
+{
+	stop_jobs(x);
+	x->active = false;
+}
+
 int pbft_xfer_cancel(struct pbft_xfer *x)
 {
 	if (!x->active)
 		return 0;
-	stop_jobs(x);
-	x->active = false;
+	pbft_xfer_stop(x);
 	return pbft_store_unstage(x->st);
 }
 

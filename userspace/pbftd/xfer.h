@@ -82,6 +82,8 @@ int pbft_xfer_fetch(struct pbft_xfer *x, u64 now,
 		    const struct pbft_digest *root, u64 peers);
 /* The target is given up: the log goes on from where the state is. */
 int pbft_xfer_cancel(struct pbft_xfer *x);
+/* Fetch nothing until asked again; keep what has been fetched. */
+void pbft_xfer_stop(struct pbft_xfer *x);
 int pbft_xfer_recv(struct pbft_xfer *x, u64 now, u32 peer, const void *data,
 		   u32 len);
 int pbft_xfer_tick(struct pbft_xfer *x, u64 now);

@@ -247,7 +247,7 @@ static void send_filtered(struct pbft_replica *r, const struct pbft_out *out)
 
 void rep_send(struct pbft_replica *r, const struct pbft_out *out)
 {
-	struct rep_peer *client;
+	struct rep_peer *client = NULL;
 
 	if (out->client) {
 		client = rep_peer(r, out->client);
@@ -258,7 +258,7 @@ void rep_send(struct pbft_replica *r, const struct pbft_out *out)
 	}
 	if (unlikely(r->ops->filter))
 		send_filtered(r, out);
-	else if (out->client)
+	else if (client)
 		rep_send_to(r, client, out->buf);
 	else
 		send_replicas(r, out->to, out->auth, out->buf);

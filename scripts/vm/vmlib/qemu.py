@@ -20,8 +20,10 @@ MACHINE = ["-M", "q35", "-nodefaults", "-no-user-config", "-no-reboot", "-displa
 # loglevel=5 shows warnings, which is where WARN() and lockdep speak.
 APPEND = ("console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off cryptomgr.notests "
           "random.trust_cpu=on rdinit=/init")
-# A vCPU of an emulated machine may wait long for its turn on a busy host.
-APPEND_TCG = "rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=60 tsc=nowatchdog"
+# A vCPU of an emulated machine may wait long for its turn on a busy host, also
+# while the kernel tests whether timer interrupts arrive (and panics if they do not).
+APPEND_TCG = ("no_timer_check rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=60 "
+              "tsc=nowatchdog")
 
 # One vCPU, nothing from outside, time counted in instructions: the same console
 # every time (and no time at all spent idle).

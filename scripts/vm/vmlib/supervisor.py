@@ -25,6 +25,7 @@ from . import frames
 from .common import spawn
 
 READ = 65536
+FAILED_BOOTS_MAX = 2        # boots that may fail before the guest is given up
 BACKLOG_MAX = 64 << 20      # output that one client may leave unread
 ALARM_GRACE = 15
 
@@ -110,6 +111,7 @@ class Guest:
         self.proc = None
         self.agent = None
         self.ready = False
+        self.failed_boots = 0
         self.started = 0
         self.why = "never started"
         self.channels = {}      # number -> Client
@@ -179,8 +181,16 @@ class Guest:
             client.conn.finish()
 
     def check(self):
-        if self.proc and self.proc.poll() is not None:
-            self.stop(f"qemu ended by itself, status {self.proc.returncode}")
+        if not self.proc or self.proc.poll() is None:
+            return
+        booted = self.ready
+        self.stop(f"qemu ended by itself, status {self.proc.returncode}")
+        if not booted and self.failed_boots < FAILED_BOOTS_MAX:
+            # An emulator short of CPU can miss the kernel's early deadlines.
+            self.failed_boots += 1
+            console = self.name + ".console"
+            os.replace(console, f"{console}.failed-{self.failed_boots}")
+            self.start()
 
 
 class Client:
