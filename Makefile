@@ -71,10 +71,11 @@ sim: $(B)/bin/pbft-sim
 	$< --seeds $(SEEDS) --start $(START) --replicas $(REPLICAS) --jobs $(shell nproc)
 
 # The module is built in a copy made of links, so that sources stay clean and
-# several kernels can be built for side by side.
+# several kernels can be built for side by side. Links to what is gone, go.
 modules:
 	@mkdir -p $(B)/kmod/$(KVER)
 	cp -asuf $(CURDIR)/kmod/. $(B)/kmod/$(KVER)/
+	find $(B)/kmod/$(KVER) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(B)/kmod/$(KVER) PBFT_TOP=$(CURDIR) $(KFLAGS) modules
 
 clean:

@@ -259,11 +259,16 @@ make_net()
 
 # ---- clusters ----------------------------------------------------------------------
 
-# make_conf N [Key=Value...]: $CONF and $KEYS for replicas 0..N-1, clients 100-109
+# make_conf N [Key=Value...]: $CONF and $KEYS for replicas 0..N-1, clients 100-109.
+# Idle clusters move slowly, so that replicas can be seen to agree.
 make_conf()
 {
 	count=$1
 	shift
+	case "$*" in
+	*Heartbeat=*) ;;
+	*) set -- "$@" Heartbeat=3s ;;
+	esac
 	reps=
 	i=0
 	while [ $i -lt "$count" ]; do
@@ -394,12 +399,21 @@ status()
 	fi
 }
 
-# field I KEY: the first value of that name
+# fields I KEY...: the first value of each name, of one moment
+fields()
+{
+	status "$1" >"$T/status" 2>/dev/null || return 1
+	shift
+	for key; do
+		sed -n "s/^[[:space:]]*\"$key\"[[:space:]]*:[[:space:]]*\"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}[[:space:]]*\$/\1/p" \
+			"$T/status" | head -n 1
+	done | paste -s -d ' '
+}
+
+# field I KEY
 field()
 {
-	status "$1" 2>/dev/null |
-		sed -n "s/^[[:space:]]*\"$2\"[[:space:]]*:[[:space:]]*\"\\{0,1\\}\\([^\",]*\\)\"\\{0,1\\},\\{0,1\\}[[:space:]]*\$/\\1/p" |
-		head -n 1
+	fields "$1" "$2"
 }
 
 # field_is I KEY OPERATOR VALUE, as in test: field_is 2 h -ge 64
@@ -459,33 +473,30 @@ counter()
 	field "$1" "$2"
 }
 
-# Do these replicas agree? At an equal log position they must have equal chains;
-# the heartbeat moves them on, so positions are compared until they meet.
-same_head()
+# same KEY KEY ID...: two values that all these replicas have alike
+same()
 {
+	keys="$1 $2"
+	shift 2
 	first=
 	for id; do
-		head=$(status "$id" | sed -n 's/^[[:space:]]*"\(last_exec\|chain\)"[[:space:]]*:[[:space:]]*//p' |
-			head -n 2 | tr -d '\n "')
-		[ -n "$head" ] || return 1
-		[ -n "$first" ] || first=$head
-		[ "$head" = "$first" ] || return 1
+		# shellcheck disable=SC2086 # two words
+		now=$(fields "$id" $keys)
+		[ -n "$now" ] || return 1
+		[ -n "$first" ] || first=$now
+		[ "$now" = "$first" ] || return 1
 	done
+}
+
+# Have these replicas executed the same? Compared when they have come equally far.
+same_head()
+{
+	same last_exec chain "$@"
 }
 
 same_checkpoint()
 {
-	first=
-	for id; do
-		ck=$(status "$id" | sed -n 's/^[[:space:]]*"\(checkpoint\|checkpoint_digest\)"[[:space:]]*:[[:space:]]*//p' |
-			head -n 2 | tr -d '\n "')
-		[ -n "$ck" ] || return 1
-		[ -n "$first" ] || first=$ck
-		[ "$ck" = "$first" ] || return 1
-	done
-	case $first in
-	0,*) return 1 ;;	# no checkpoint yet
-	esac
+	same checkpoint checkpoint_digest "$@" && [ "${first%% *}" -gt 0 ]
 }
 
 # ---- clients ------------------------------------------------------------------------
@@ -561,9 +572,22 @@ client_suite()
 	check "read back and compared" kv_as 101 verify "$T/many.rec"
 }
 
+# agree NAME ID...: wait until same_NAME, else tell where each of them is
+agree()
+{
+	aspect=$1
+	shift
+	wait_until "same_$aspect" "$@" && return
+	for id; do
+		echo "replica $id: $(fields "$id" last_exec chain h checkpoint \
+			checkpoint_digest view pending mute fetching)"
+	done
+	return 1
+}
+
 # agree_suite ID...: these replicas have executed the same
 agree_suite()
 {
-	check "the replicas' logs are the same" wait_until same_head "$@"
-	check "and so are their states at a checkpoint" wait_until same_checkpoint "$@"
+	check "the replicas' logs are the same" agree head "$@"
+	check "and so are their states at a checkpoint" agree checkpoint "$@"
 }

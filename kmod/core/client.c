@@ -124,33 +124,54 @@ struct pbft_pending *pbft_pending_find(struct pbft_client *cl, u64 session, u64 
 
 /* ---- what a client waits for ------------------------------------------- */
 
-/*
- * Does the primary owe this client an order? Not for what is executed and waits
- * for its answer only. A gap before it is no excuse: after a while the primary
- * orders what there is, and the application answers that it is out of order.
- */
-static bool owed(const struct pbft_client *cl)
+/* The first request waiting here from number @t on that counts; NULL: none. */
+static struct pbft_pending *first_counting(struct pbft_core *c,
+					   struct pbft_client *cl, u64 t)
 {
-	u64 t;
-
 	if (!cl->pend_count)
-		return false;
-	if (cl->session != cl->pend_session || cl->pend_low >= cl->next)
-		return true;
-	for (t = cl->next; t < cl->pend_low + PBFT_CLIENT_WINDOW; t++)
-		if (pending_at(cl, t))
-			return true;
-	return false;
+		return NULL;
+	for (t = max(t, cl->pend_low); t < cl->pend_low + PBFT_CLIENT_WINDOW; t++) {
+		struct pbft_pending *p = &cl->pending[t % PBFT_CLIENT_WINDOW];
+
+		if (pending_at(cl, t) && pbft_guard_counts(c, cl, p))
+			return p;
+	}
+	return NULL;
+}
+
+/*
+ * What does the primary owe this client? Not what is executed and waits for its
+ * answer only, nor what only some replicas could authenticate. A gap before it is
+ * no excuse: after a while the primary orders what there is, and the application
+ * answers that it is out of order.
+ */
+static struct pbft_pending *owed(struct pbft_core *c, struct pbft_client *cl)
+{
+	bool known = cl->session == cl->pend_session;
+
+	return first_counting(c, cl, known ? cl->next : 0);
 }
 
 /* The request timer runs from now for the client's first request, or not at all. */
-static void wait_restart(struct pbft_core *c, struct pbft_client *cl)
+void pbft_client_wait(struct pbft_core *c, struct pbft_client *cl)
 {
 	list_del_init(&cl->wait_node);
-	if (!owed(cl))
+	if (!owed(c, cl))
 		return;
 	cl->wait_since = c->now;
 	list_add_tail(&cl->wait_node, &c->waiting);
+}
+
+/* The request timers that expired are why the view ends. */
+void pbft_clients_expired(struct pbft_core *c, u64 timeout)
+{
+	struct pbft_client *cl, *next;
+
+	list_for_each_entry_safe(cl, next, &c->waiting, wait_node) {
+		if (cl->wait_since + timeout > c->now)
+			break;
+		pbft_guard_expired(c, cl);
+	}
 }
 
 /* Queue the client for the next batch if its next request is here. */
@@ -174,7 +195,7 @@ void pbft_client_proposable(struct pbft_core *c, struct pbft_client *cl)
 	       !pbft_pending_find(cl, cl->prop_session, cl->prop_next))
 		cl->prop_next++;
 	p = pbft_pending_find(cl, cl->prop_session, cl->prop_next);
-	if (p && pbft_guard_may_propose(c, cl, p))
+	if (p && pbft_guard_counts(c, cl, p))
 		list_add_tail(&cl->prop_node, &c->proposable);
 }
 
@@ -221,7 +242,7 @@ void pbft_clients_new_view(struct pbft_core *c)
 	for (i = 0; i < PBFT_CLIENT_BUCKETS; i++) {
 		for (cl = c->clients[i]; cl; cl = cl->hash_next) {
 			propose_from_start(c, cl);
-			wait_restart(c, cl);
+			pbft_client_wait(c, cl);
 			cl->wait_since = since;
 		}
 	}
@@ -243,7 +264,7 @@ void pbft_clients_forget(struct pbft_core *c)
 		for (cl = c->clients[i]; cl; cl = cl->hash_next) {
 			cl->unsure = cl->session != 0;
 			propose_from_start(c, cl);
-			wait_restart(c, cl);
+			pbft_client_wait(c, cl);
 		}
 	}
 }
@@ -265,15 +286,17 @@ void pbft_clients_rescan(struct pbft_core *c, bool all)
 			if (!cl->pend_count || !list_empty(&cl->prop_node) ||
 			    cl->prop_seq > c->executed.seq)
 				continue;
-			p = &cl->pending[cl->pend_low % PBFT_CLIENT_WINDOW];
+			p = first_counting(c, cl, 0);
+			if (!p)
+				continue;
 			gap = cl->session == cl->pend_session && !cl->unsure &&
-			      cl->pend_low > cl->next;
+			      p->t > cl->next;
 			if (gap && pbft_within(c, p->arrived, c->cfg.t_base / 2))
 				continue;
 			if (!all && pbft_within(c, p->arrived, c->cfg.t_resend))
 				continue;
 			cl->prop_session = cl->pend_session;
-			cl->prop_next = cl->pend_low;
+			cl->prop_next = p->t;
 			pbft_client_proposable(c, cl);
 		}
 	}
@@ -407,7 +430,8 @@ void pbft_client_executed(struct pbft_core *c, const struct pbft_batch_item *it,
 	p = pbft_pending_find(cl, it->session, it->t);
 	if (p)
 		pending_remove(c, cl, p);
-	wait_restart(c, cl);
+	pbft_guard_executed(c, cl);
+	pbft_client_wait(c, cl);
 	if (cl->prop_session == cl->session &&
 	    (seq >= cl->prop_seq || cl->prop_next < cl->next)) {
 		cl->prop_next = cl->next;
@@ -437,7 +461,7 @@ static void relay_to_primary(struct pbft_core *c, struct pbft_pending *p)
 void pbft_clients_remind(struct pbft_core *c)
 {
 	struct pbft_client *cl;
-	u64 t;
+	struct pbft_pending *p;
 
 	list_for_each_entry(cl, &c->waiting, wait_node) {
 		if (pbft_within(c, cl->wait_since, c->cfg.t_base / 2))
@@ -445,12 +469,9 @@ void pbft_clients_remind(struct pbft_core *c)
 		if (pbft_within(c, cl->reminded, c->cfg.t_base / 2))
 			continue;
 		cl->reminded = c->now;
-		for (t = cl->pend_low; t < cl->pend_low + PBFT_CLIENT_WINDOW; t++)
-			if (pending_at(cl, t) &&
-			    (cl->session != cl->pend_session || t >= cl->next))
-				break;
-		if (pending_at(cl, t))
-			relay_to_primary(c, &cl->pending[t % PBFT_CLIENT_WINDOW]);
+		p = owed(c, cl);
+		if (p)
+			relay_to_primary(c, p);
 	}
 }
 
@@ -527,7 +548,7 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 	c->pending_total++;
 	c->cnt.requests++;
 	if (list_empty(&cl->wait_node))
-		wait_restart(c, cl);
+		pbft_client_wait(c, cl);
 	pbft_guard_request(c, cl, p);
 	pbft_client_proposable(c, cl);
 	if (!relayed && msg->replier == PBFT_REPLIER_ALL)

@@ -60,7 +60,7 @@ static bool cs_valid(const struct pbft_view_change *vc, u32 k, u32 l)
 	for (i = 0; i < count; i++) {
 		u64 seq = le64_to_cpu(cs[i].seq);
 
-		if (seq < h || seq % k ||
+		if (seq < h || seq > U64_MAX / 2 || seq % k ||
 		    (i && seq <= le64_to_cpu(cs[i - 1].seq)))
 			return false;
 	}

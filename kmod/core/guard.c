@@ -3,30 +3,61 @@
  * Clients whose authenticators do not hold everywhere.
  *
  * A faulty client can give valid MACs to the primary only: no backup can accept
- * the batch, the honest primary is blamed, and the next one after it (the "big
- * MAC attack", Clement et al., NSDI 2009). So a backup that must hold a batch
- * says which clients are the reason (NACK). A client named by f + 1 replicas is
- * guarded from then on: its requests are proposed only after 2f + 1 replicas
- * said that they could authenticate them (ENDORSE), and f + 1 endorsements stand
- * in for a MAC that does not hold here. Honest clients never pay for this.
+ * the batch, and the honest primary is blamed (the "big MAC attack", Clement et
+ * al., NSDI 2009). Or to one backup only: the primary cannot order what that
+ * backup waits for, and is blamed again. So a backup that must hold a batch says
+ * which clients are the reason (NACK), and a client is guarded here if f + 1
+ * replicas named it, or if its request outlasted two views.
+ *
+ * A guarded client's request counts once 2f + 1 replicas said that they could
+ * authenticate it (ENDORSE): only then the primary proposes it, only then
+ * backups wait for it; f + 1 stand in for a MAC that does not hold here. After a
+ * number of operations, doubled each time, the client is trusted again. Honest
+ * clients of honest primaries never come here.
  */
 #include "internal.h"
 
-static bool guard(struct pbft_core *c, struct pbft_client *cl)
+#define PROBATION_FIRST	8	/* operations */
+#define PROBATION_MAX	65536
+#define VIEWS_OUTLASTED	2
+
+static void guard(struct pbft_core *c, struct pbft_client *cl)
 {
 	u32 i;
 
 	if (cl->guarded)
-		return true;
+		return;
 	cl->endorse = kzalloc(PBFT_CLIENT_WINDOW * sizeof(*cl->endorse), GFP_ATOMIC);
 	if (!cl->endorse)
-		return false;
+		return;
 	cl->guarded = true;
+	cl->probation = min_t(u32, max_t(u32, 2 * cl->probation, PROBATION_FIRST),
+			      PROBATION_MAX);
+	cl->probation_left = cl->probation;
 	list_del_init(&cl->prop_node);
 	for (i = 0; i < PBFT_CLIENT_WINDOW; i++)
 		if (cl->pending[i].buf)
 			pbft_guard_request(c, cl, &cl->pending[i]);
-	return true;
+	pbft_client_wait(c, cl);
+}
+
+/* An operation of the client executed. */
+void pbft_guard_executed(struct pbft_core *c, struct pbft_client *cl)
+{
+	cl->outlasted = 0;
+	if (!cl->guarded || --cl->probation_left)
+		return;
+	cl->guarded = false;
+	cl->nacked_by = 0;
+	kfree(cl->endorse);
+	cl->endorse = NULL;
+}
+
+/* The client's request timer expired and ends the view. */
+void pbft_guard_expired(struct pbft_core *c, struct pbft_client *cl)
+{
+	if (++cl->outlasted >= VIEWS_OUTLASTED)
+		guard(c, cl);
 }
 
 static void nacked(struct pbft_core *c, u32 client, u32 by)
@@ -89,70 +120,89 @@ static struct pbft_endorsement *endorsement(struct pbft_client *cl, u64 session,
 	return e->session == session && e->t == t ? e : NULL;
 }
 
-/* Count @by's word for a request; what we hold authentic ourselves decides the digest. */
+/*
+ * Count @by's word. What we authenticated ourselves has the place and its digest
+ * is the one that counts; the word of others alone has it until other word comes.
+ */
 static void endorse(struct pbft_core *c, struct pbft_client *cl, u64 session, u64 t,
 		    const struct pbft_digest *d, u32 by)
 {
 	struct pbft_endorsement *e = &cl->endorse[t % PBFT_CLIENT_WINDOW];
 
-	if (session < e->session || (session == e->session && t < e->t))
-		return;
-	if (session != e->session || t != e->t ||
-	    (by == c->self && !pbft_digest_eq(&e->digest, d))) {
+	if (e->session != session || e->t != t || !pbft_digest_eq(&e->digest, d)) {
+		if (by != c->self && e->by & BIT_ULL(c->self))
+			return;
 		e->session = session;
 		e->t = t;
 		e->digest = *d;
 		e->by = 0;
 	}
-	if (pbft_digest_eq(&e->digest, d))
-		e->by |= BIT_ULL(by);
+	e->by |= BIT_ULL(by);
 }
 
-/* A guarded client's request that is authentic here: say so to all. */
+static void send_endorse(struct pbft_core *c, struct pbft_client *cl,
+			 const struct pbft_pending *p, u64 to, u32 flags)
+{
+	struct pbft_buf *buf = pbft_msg(c, PBFT_ENDORSE, sizeof(struct pbft_endorse),
+					c->view, 0);
+	struct pbft_endorse *m;
+
+	if (buf) {
+		m = (void *)buf->data;
+		m->client = cpu_to_le32(cl->id);
+		m->flags = cpu_to_le32(flags);
+		m->session = cpu_to_le64(cl->pend_session);
+		m->t = cpu_to_le64(p->t);
+		m->digest = p->digest;
+	}
+	pbft_send(c, to, PBFT_AUTH_MAC, buf);
+}
+
+/* A guarded client's request that is authentic here: say so to all, and ask them. */
 void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
 			struct pbft_pending *p)
 {
-	struct pbft_endorse *m;
 	struct pbft_buf *buf;
 
 	if (!cl->guarded || pbft_within(c, p->relayed, c->cfg.t_resend))
 		return;
 	p->relayed = c->now;
 	endorse(c, cl, cl->pend_session, p->t, &p->digest, c->self);
-	buf = pbft_msg(c, PBFT_ENDORSE, sizeof(*m), c->view, 0);
-	if (buf) {
-		m = (void *)buf->data;
-		m->client = cpu_to_le32(cl->id);
-		m->reserved = 0;
-		m->session = cpu_to_le64(cl->pend_session);
-		m->t = cpu_to_le64(p->t);
-		m->digest = p->digest;
-	}
-	pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
 	/* it may have come to us alone */
 	buf = pbft_msg(c, PBFT_RELAY, sizeof(struct pbft_relay) + p->msg_len,
 		       c->view, 0);
 	if (buf)
 		memcpy(((struct pbft_relay *)buf->data)->inner, p->msg, p->msg_len);
 	pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
+	send_endorse(c, cl, p, pbft_others(c), PBFT_ENDORSE_ASK);
 }
 
 void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt)
 {
 	const struct pbft_endorse *m = pkt->data;
 	struct pbft_client *cl = pbft_client_find(c, le32_to_cpu(m->client));
+	u64 session = le64_to_cpu(m->session), t = le64_to_cpu(m->t);
+	struct pbft_pending *p;
 
-	if (!cl || !cl->guarded)
+	if (!cl)
 		return;
-	endorse(c, cl, le64_to_cpu(m->session), le64_to_cpu(m->t), &m->digest,
-		pkt->head.sender);
+	p = pbft_pending_find(cl, session, t);
+	if (p && le32_to_cpu(m->flags) & PBFT_ENDORSE_ASK &&
+	    pbft_digest_eq(&p->digest, &m->digest))
+		send_endorse(c, cl, p, BIT_ULL(pkt->head.sender), 0);
+	if (!cl->guarded)
+		return;
+	endorse(c, cl, session, t, &m->digest, pkt->head.sender);
+	if (list_empty(&cl->wait_node))
+		pbft_client_wait(c, cl);
 	pbft_client_proposable(c, cl);
 	if (c->held_count)
 		pbft_try_all_held(c);
 }
 
-bool pbft_guard_may_propose(struct pbft_core *c, struct pbft_client *cl,
-			    const struct pbft_pending *p)
+/* May it be proposed, and must the primary order it? */
+bool pbft_guard_counts(struct pbft_core *c, struct pbft_client *cl,
+		       const struct pbft_pending *p)
 {
 	struct pbft_endorsement *e;
 

@@ -92,9 +92,12 @@ struct pbft_client {
 		u64 session, t;
 		struct pbft_buf *buf;	/* REPLY with its result in full */
 	} replies[PBFT_CLIENT_WINDOW];
-	/* guarded: backups could not authenticate its requests */
+	/* guarded: not all replicas can authenticate its requests; see guard.c */
 	bool guarded;
 	u64 nacked_by;
+	u32 outlasted;		/* views that ended while its request waited */
+	u32 probation;		/* operations until it is trusted, once guarded */
+	u32 probation_left;
 	struct pbft_endorsement *endorse;	/* W places, allocated when guarded */
 };
 
@@ -403,6 +406,8 @@ struct pbft_pending *pbft_pending_find(struct pbft_client *cl, u64 session, u64 
 void pbft_client_executed(struct pbft_core *c, const struct pbft_batch_item *it,
 			  const struct pbft_digest *d, u64 seq,
 			  const struct pbft_result *res);
+void pbft_client_wait(struct pbft_core *c, struct pbft_client *cl);
+void pbft_clients_expired(struct pbft_core *c, u64 timeout);
 void pbft_clients_new_view(struct pbft_core *c);
 void pbft_clients_forget(struct pbft_core *c);
 void pbft_clients_remind(struct pbft_core *c);
@@ -417,8 +422,10 @@ void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_guard_hold(struct pbft_core *c, struct pbft_slot *s);
 void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
 			struct pbft_pending *p);
-bool pbft_guard_may_propose(struct pbft_core *c, struct pbft_client *cl,
-			    const struct pbft_pending *p);
+bool pbft_guard_counts(struct pbft_core *c, struct pbft_client *cl,
+		       const struct pbft_pending *p);
+void pbft_guard_executed(struct pbft_core *c, struct pbft_client *cl);
+void pbft_guard_expired(struct pbft_core *c, struct pbft_client *cl);
 bool pbft_guard_endorsed(struct pbft_core *c, const struct pbft_batch_item *it,
 			 const struct pbft_digest *d);
 

@@ -68,6 +68,8 @@ static void tick_view(struct pbft_core *c)
 		return;
 	if (!c->pending && busy_here(c))
 		return;
+	if (!c->pending)
+		pbft_clients_expired(c, pbft_timeout(c, c->view));
 	pbft_start_vc(c, c->view + 1);
 }
 

@@ -161,7 +161,8 @@ static enum pbft_drop check_header(const struct pbft_wire_id *id,
 	head->seq = le64_to_cpu(h->seq);
 	if (!sender_in_range(info, head->sender, id->n))
 		return PBFT_DROP_SENDER;
-	if (h->flags || h->reserved)
+	/* later code adds windows to them, and compares them as s64 */
+	if (h->flags || h->reserved || head->view > S64_MAX || head->seq > S64_MAX)
 		return PBFT_DROP_MALFORMED;
 	return PBFT_OK;
 }
@@ -199,7 +200,8 @@ static bool check_batch(const struct pbft_wire_id *id,
 	u32 count = le32_to_cpu(m->count), left = head->len - sizeof(*m), i;
 	const u8 *p = m->entries;
 
-	if (count > PBFT_BATCH_MAX || m->reserved)
+	/* agreed time moves on from this one by adding to it */
+	if (count > PBFT_BATCH_MAX || m->reserved || le64_to_cpu(m->time) > S64_MAX)
 		return false;
 	for (i = 0; i < count; i++) {
 		const struct pbft_entry *e = (const void *)p;
@@ -267,7 +269,7 @@ static bool check_committed(const struct pbft_committed *m,
 	u32 count = le32_to_cpu(m->count);
 
 	return count && count <= PBFT_COMMITTED_MAX && !m->reserved &&
-	       head->seq && head->seq <= U64_MAX - count &&
+	       head->seq &&
 	       head->len == sizeof(*m) + count * sizeof(struct pbft_digest);
 }
 
@@ -331,6 +333,9 @@ enum pbft_drop pbft_wire_check(const struct pbft_wire_id *id, const void *data,
 		break;
 	case PBFT_STATUS:
 		ok = check_status(data, head);
+		break;
+	case PBFT_CHECKPOINT:
+		ok = le64_to_cpu(((const struct pbft_checkpoint *)data)->time) <= S64_MAX;
 		break;
 	case PBFT_COMMITTED:
 		ok = check_committed(data, head);

@@ -266,11 +266,13 @@ struct pbft_nack {
 struct pbft_endorse {
 	struct pbft_hdr hdr;
 	__le32 client;
-	__le32 reserved;
+	__le32 flags;		/* PBFT_ENDORSE_ASK: answer with yours */
 	__le64 session;
 	__le64 t;
 	struct pbft_digest digest;
 } __packed __aligned(8);
+
+#define PBFT_ENDORSE_ASK	0x01
 
 struct pbft_fragment {
 	struct pbft_hdr hdr;

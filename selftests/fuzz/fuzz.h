@@ -12,6 +12,7 @@
 #include "core/core.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);	/* optional */
 
 /* Say what is wrong and abort: the fuzzer then keeps the input. */
 __attribute__((noreturn, format(printf, 3, 4)))

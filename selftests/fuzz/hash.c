@@ -19,16 +19,25 @@ struct lanes {
 	u64 total;
 };
 
+static void put_word(struct lanes *s, u64 word)
+{
+	s->a = mix(s->a ^ word);
+	s->b = mix(s->b + word * 0x9e3779b97f4a7c15ull) ^ s->a;
+}
+
 static void put(struct lanes *s, const u8 *p, size_t len)
 {
-	size_t i;
+	for (; len >= 8 && s->total % 8 == 0; p += 8, len -= 8, s->total += 8) {
+		__le64 word;
 
-	for (i = 0; i < len; i++) {
-		s->word = s->word << 8 | p[i];
+		memcpy(&word, p, sizeof(word));
+		put_word(s, le64_to_cpu(word));
+	}
+	while (len--) {
+		s->word |= (u64)*p++ << s->total % 8 * 8;
 		if (++s->total % 8)
 			continue;
-		s->a = mix(s->a ^ s->word);
-		s->b = mix(s->b + s->word * 0x9e3779b97f4a7c15ull) ^ s->a;
+		put_word(s, s->word);
 		s->word = 0;
 	}
 }

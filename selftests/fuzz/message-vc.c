@@ -4,7 +4,7 @@
 #include "core/decide.h"
 
 #define C_MAX	4
-#define PQ_MAX	24
+#define PQ_MAX	24	/* sequence numbers; 15 in a VIEW-CHANGE */
 
 struct parts {
 	u32 nc, np, nq;
@@ -96,9 +96,10 @@ static struct pbft_buf *encode(struct fuzz_world *w, const struct parts *a,
 struct pbft_buf *world_view_change(struct fuzz_world *w, u32 sender)
 {
 	u8 shape = fuzz_u8(&w->in), cs = fuzz_u8(&w->in);
-	u64 view = world_view(w), h = w->h, seq;
+	u64 view = world_view(w), h = w->h;
 	struct parts a = {};
 	struct pbft_buf *buf;
+	u32 i;
 
 	if (shape & 0x80)
 		h = world_seq(w);
@@ -107,8 +108,8 @@ struct pbft_buf *world_view_change(struct fuzz_world *w, u32 sender)
 	if (!(shape & 0x20) && view == w->view)
 		view++;
 	pick_c(w, &a, h, cs ? cs : 1);
-	for (seq = h + 1; seq <= h + min_t(u32, shape & 15, PQ_MAX); seq++)
-		pick_slot(w, &a, seq, view);
+	for (i = 0; i < (shape & 15u); i++)
+		pick_slot(w, &a, h + 1 + i, view);
 	buf = encode(w, &a, sender, view, h);
 	if (buf) {
 		struct pbft_digest d;

@@ -18,7 +18,7 @@ start_daemon 2
 check "it binds again" wait_field 2 bound = true
 check "the load ends without an error" wait_load
 check "all records are there" kv_as 101 verify "$T/one.rec"
-check "the daemon has caught up" wait_until same_head 0 1 2 3
+check "the daemon has caught up" agree head 0 1 2 3
 
 start_load two 102 400
 check "load again" wait_until acked_reach two 40

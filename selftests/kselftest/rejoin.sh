@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 
 make_net 4
-make_conf 4 CheckpointInterval=16 Window=64 Timeout=500ms
+make_conf 4 CheckpointInterval=16 Window=64 Timeout=500ms Heartbeat=1s
 start_cluster k k k k
 check "records before" kv put before one
 records "$T/a.rec" 1 100
@@ -22,7 +22,7 @@ start_daemon 3
 start_load one 100 400
 check "it votes again" wait_voting 3
 check "the load ends without an error" wait_load
-check "it has the others' state" wait_until same_head 0 1 2 3
+check "it has the others' state" agree head 0 1 2 3
 
 in_ns 2 ip link set eth0 down
 check "its vote counts: one of the others is lost, puts go on" kv put after two

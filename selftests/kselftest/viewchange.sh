@@ -26,7 +26,7 @@ agree_suite 1 2 3
 in_ns 0 ip link set eth0 up
 [ "$FAMILY" = 4 ] || in_ns 0 ip addr add "$(address 0)/64" dev eth0 nodad
 check "the one that was cut off comes back" wait_view 0 1
-check "and catches up" wait_until same_head 0 1 2 3
+check "and catches up" agree head 0 1 2 3
 
 primary=$(field 2 primary)
 view=$(field 2 view)

@@ -277,7 +277,7 @@ inline vc_alt(m)
 /* The primary may propose what the NEW-VIEW says, else anything. */
 #define ACCEPTABLE(i, d) (chosen[i] == (d) || chosen[i] == FREE)
 
-#define MAY_PREPARE(i)	(!PENDING(i) && commit[AT(view[i], i)] == NONE && \
+#define MAY_PREPARE(i)	(commit[AT(view[i], i)] == NONE && \
 			 prepare[AT(view[i], i)] != NONE && \
 			 PREPARED(prepare[AT(view[i], i)], view[i]))
 
@@ -468,6 +468,13 @@ inline forget_votes(v)
 	}
 }
 
+inline forget_choice()
+{
+	for (k : 0 .. CORRECT - 1) {
+		chosen[k] = NONE
+	}
+}
+
 inline forget_vcs(v)
 {
 	for (k : 0 .. CORRECT - 1) {
@@ -488,9 +495,10 @@ inline maybe_promise_early(i)
 	if
 	:: view[i] < VIEWS && !vc[AT(view[i] + 1, i)].sent ->
 		d_step {
+			n = view[i] + 1;
 			printf("view %d: replica %d sends VIEW-CHANGE and stays\n",
 			       view[i], i);
-			promise(i, view[i] + 1)
+			promise(i, n)
 		}
 	:: true
 	fi
@@ -498,6 +506,42 @@ inline maybe_promise_early(i)
 	skip
 #endif
 }
+
+/*
+ * Replicas are alike too: those that remember the same in another order are one
+ * state. Not where more than mem tells them apart.
+ */
+#if defined(MIXED_PREPARES) || defined(MIXED_COMMITS) || defined(VOTE_AFTER_VC)
+
+inline sort() { skip }
+
+#else
+
+#define ORDER(a, b)	n = (n != 0 || a == b -> n : (a < b -> 1 : 2))
+#define SWAP(a, b)	k = a; a = b; b = k
+
+inline sort_pair(i, j)
+{
+	n = 0;			/* 1: in order, 2: not */
+	ORDER(mem[i].pd, mem[j].pd);
+	ORDER(mem[i].pv, mem[j].pv);
+	for (victim : 1 .. DIGESTS) {
+		ORDER(mem[i].qv[victim], mem[j].qv[victim])
+	}
+	if
+	:: n == 2 ->
+		SWAP(mem[i].pd, mem[j].pd);
+		SWAP(mem[i].pv, mem[j].pv);
+		for (victim : 1 .. DIGESTS) {
+			SWAP(mem[i].qv[victim], mem[j].qv[victim])
+		}
+	:: else
+	fi
+}
+
+inline sort() { sort_pair(0, 1); sort_pair(1, 2); sort_pair(0, 1) }
+
+#endif
 
 #define START(i)	view[i] = 1; chosen[i] = FREE
 
@@ -546,9 +590,9 @@ init
 #else
 
 /*
- * Votes and VIEW-CHANGEs of a view have no effect on what happens in lower ones,
- * and those who vote do not depend on each other's order: nothing is lost if all
- * replicas do one thing after the other, each does it or leaves it, and all send
+ * What is voted in a view depends on the VIEW-CHANGEs for it, on votes in it and
+ * on nothing later: every run can be put in an order in which all replicas do one
+ * thing after the other, each does it or leaves it out, and all send a
  * VIEW-CHANGE for every view.
  */
 init
@@ -562,17 +606,17 @@ init
 			if
 			:: MAY_ENTER(i) -> forge(view[i], w); enter_any(i); unforge()
 			:: true
-			fi
-		};
-		d_step { forget_vcs(view[0]) }
-	   };
-	   atomic {
-		for (i : 0 .. CORRECT - 1) {
+			fi;
 			maybe_promise_early(i);
 			if
 			:: MAY_VOTE(i) -> vote_any(i)
 			:: true
 			fi
+		};
+		d_step {
+			forget_vcs(view[0]);
+			forget_choice();
+			i = 0
 		}
 	   };
 	   atomic {
@@ -583,21 +627,21 @@ init
 			:: true
 			fi
 		};
-		i = 0
-	   };
-	   if
-	   :: view[0] == VIEWS -> break
-	   :: else
-	   fi;
-	   d_step {
-		forget_votes(view[0]);
-		leave(0);
-		leave(1);
-		leave(2);
+		i = 0;
+		if
+		:: view[0] == VIEWS -> break
+		:: else
+		fi;
+		d_step {
+			forget_votes(view[0]);
+			sort();
+			leave(0);
+			leave(1);
+			leave(2);
 #ifdef LIVE
-		assert(DECIDABLE(view[0]));
+			assert(DECIDABLE(view[0]))
 #endif
-		i = 0
+		}
 	   }
 	od
 }

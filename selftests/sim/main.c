@@ -236,6 +236,7 @@ static const char * const help =
 "  --jobs J        processes (default 2)\n"
 "  --check         run every seed twice and compare\n"
 "  --benign        no Byzantine replicas or clients\n"
+"  --honest-clients  no Byzantine clients\n"
 "  --no-memory-loss  no replica restarts without its memory\n"
 "  --calm          no faults but the network's own\n"
 "  --quick         short runs\n"
@@ -243,7 +244,7 @@ static const char * const help =
 "  --stop V        stop after V violations\n"
 "  --verbose       a line for every seed\n";
 
-enum { O_SEED = 256, O_SEEDS, O_START, O_REPLICAS, O_JOBS, O_TRACE, O_CHECK, O_BENIGN,
+enum { O_SEED = 256, O_SEEDS, O_START, O_REPLICAS, O_JOBS, O_TRACE, O_CHECK, O_BENIGN, O_HONEST,
        O_NO_MEMORY_LOSS, O_CALM, O_QUICK, O_TAIL, O_STOP, O_VERBOSE, O_HELP };
 
 static const struct option options[] = {
@@ -251,6 +252,7 @@ static const struct option options[] = {
 	{ "start", 1, NULL, O_START }, { "replicas", 1, NULL, O_REPLICAS },
 	{ "jobs", 1, NULL, O_JOBS }, { "trace", 0, NULL, O_TRACE },
 	{ "check", 0, NULL, O_CHECK }, { "benign", 0, NULL, O_BENIGN },
+	{ "honest-clients", 0, NULL, O_HONEST },
 	{ "no-memory-loss", 0, NULL, O_NO_MEMORY_LOSS }, { "calm", 0, NULL, O_CALM },
 	{ "quick", 0, NULL, O_QUICK }, { "tail", 1, NULL, O_TAIL },
 	{ "stop", 1, NULL, O_STOP }, { "verbose", 0, NULL, O_VERBOSE },
@@ -304,6 +306,9 @@ int main(int argc, char **argv)
 			break;
 		case O_BENIGN:
 			a.opt.byzantine = false;
+			a.opt.byz_clients = false;
+			break;
+		case O_HONEST:
 			a.opt.byz_clients = false;
 			break;
 		case O_NO_MEMORY_LOSS:

@@ -11,7 +11,8 @@
  * by unicast on the socket that bound, PBFT_CMD_APPLY, PBFT_CMD_SNAPSHOT,
  * PBFT_CMD_DISCARD, PBFT_CMD_FETCH_STATE and PBFT_CMD_PEER_RECV; it answers with
  * PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED and PBFT_CMD_STATE_INSTALLED. The
- * binding ends with the socket.
+ * binding ends with the socket, or when the instance goes down; the socket's next
+ * receive then reports ENETDOWN.
  */
 #ifndef _UAPI_LINUX_PBFT_H
 #define _UAPI_LINUX_PBFT_H
@@ -80,6 +81,7 @@ enum pbft_attr {
 	PBFT_A_STATUS_INTERVAL,	/* u64 ns */
 	PBFT_A_HEARTBEAT,	/* u64 ns */
 	PBFT_A_CLOCK_SKEW,	/* u64 ns; 0: any */
+	/* Of these two all, or none: then they stay as they are. */
 	PBFT_A_REPLICA,		/* nested, repeated: PBFT_NODE_A_*; ids 0..n-1, each once */
 	PBFT_A_CLIENT,		/* nested, repeated: PBFT_NODE_A_* */
 	PBFT_A_SERVICE,		/* u32: enum pbft_service */
@@ -104,7 +106,7 @@ enum pbft_attr {
 	PBFT_A_MEMORY,		/* u64: bytes of requests and batches held */
 	PBFT_A_COUNTER,		/* nested, repeated: PBFT_COUNTER_A_* */
 	PBFT_A_EVENT,		/* u32: enum pbft_nl_event */
-	PBFT_A_KEY_ID,		/* u8: generation of our own keys */
+	PBFT_A_KEY_ID,		/* u8: generation of our own keys; SET, SET_KEY, and status */
 
 	/* daemon */
 	PBFT_A_SEQ,		/* u64 */

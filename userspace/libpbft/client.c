@@ -120,8 +120,8 @@ static int open_session(struct pbft_client *c, const u8 private_key[32])
 	c->first_unsent = 1;
 	c->next_t = 1;
 	c->hello_first = 1;
-	client_timer_init(c, clock_ns(CLOCK_MONOTONIC));
-	client_hello(c, c->hello_wait);
+	pbft_client_timer_init(c, clock_ns(CLOCK_MONOTONIC));
+	pbft_client_hello(c, c->hello_wait);
 	return 0;
 }
 
@@ -172,7 +172,7 @@ static void cancel_all(struct pbft_client *c)
 		struct slot *s = slot_of(c, t);
 
 		if (s->t == t && s->state != SLOT_FREE)
-			slot_finish(c, s, -ECANCELED, 0, NULL, 0);
+			pbft_slot_finish(c, s, -ECANCELED, 0, NULL, 0);
 	}
 }
 
@@ -244,7 +244,7 @@ int pbft_client_submit(struct pbft_client *c, const void *op, u32 len,
 	if (c->next_t >= c->oldest + PBFT_CLIENT_WINDOW)
 		return -EAGAIN;
 	/* from a callback: what is collected may point into this very slot */
-	client_flush(c);
+	pbft_client_flush(c);
 	if (!bytes_reserve(&s->msg, sizeof(struct pbft_request) + len +
 				    c->n * PBFT_MAC_LEN))
 		return -ENOMEM;
@@ -259,7 +259,7 @@ int pbft_client_submit(struct pbft_client *c, const void *op, u32 len,
 	s->body[0].used = false;
 	s->body[1].used = false;
 	memset(s->votes, 0, c->n * sizeof(*s->votes));
-	client_build(c, s, op, len);
+	pbft_client_build(c, s, op, len);
 	c->owed++;
 	c->stats.submitted++;
 	return 0;
@@ -282,8 +282,8 @@ static void call_back(struct pbft_client *c, struct slot *s, int err, u8 status,
  * The operation is decided: its place in the window is free before the callback
  * runs, which may submit the next one. A timeout is no decision.
  */
-void slot_finish(struct pbft_client *c, struct slot *s, int err, u8 status,
-		 const void *result, u32 len)
+void pbft_slot_finish(struct pbft_client *c, struct slot *s, int err, u8 status,
+		      const void *result, u32 len)
 {
 	if (err != -ETIMEDOUT) {
 		if (s->state == SLOT_SENT)
@@ -316,7 +316,7 @@ u64 pbft_client_deadline(const struct pbft_client *c)
 	if (c->held)
 		return c->held_until;
 	if (c->first_unsent < c->next_t &&
-	    client_may_send(c, &c->slots[c->first_unsent % PBFT_CLIENT_WINDOW]))
+	    pbft_client_may_send(c, &c->slots[c->first_unsent % PBFT_CLIENT_WINDOW]))
 		return 0;
 	if (c->hello_at < at)
 		at = c->hello_at;
@@ -350,12 +350,12 @@ int pbft_client_poll(struct pbft_client *c, u64 wait)
 		return 0;
 	c->called = 0;
 	for (;;) {
-		client_pump(c, now);
-		client_flush(c);
-		client_receive(c, now);
-		client_expire(c, now);
-		client_pump(c, now);
-		client_flush(c);
+		pbft_client_pump(c, now);
+		pbft_client_flush(c);
+		pbft_client_receive(c, now);
+		pbft_client_expire(c, now);
+		pbft_client_pump(c, now);
+		pbft_client_flush(c);
 		if (c->called || now >= end)
 			return c->called;
 		deadline = pbft_client_deadline(c);

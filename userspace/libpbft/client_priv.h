@@ -192,26 +192,26 @@ static inline u32 slot_bytes(const struct pbft_client *c, const struct slot *s)
 }
 
 /* client.c */
-void slot_finish(struct pbft_client *c, struct slot *s, int err, u8 status,
-		 const void *result, u32 len);
+void pbft_slot_finish(struct pbft_client *c, struct slot *s, int err, u8 status,
+		      const void *result, u32 len);
 
 /* client_send.c */
-void client_build(struct pbft_client *c, struct slot *s, const void *op, u32 len);
-void client_transmit(struct pbft_client *c, struct slot *s, u64 now);
-void client_hello(struct pbft_client *c, u64 to);
-void client_flush(struct pbft_client *c);
+void pbft_client_build(struct pbft_client *c, struct slot *s, const void *op, u32 len);
+void pbft_client_transmit(struct pbft_client *c, struct slot *s, u64 now);
+void pbft_client_hello(struct pbft_client *c, u64 to);
+void pbft_client_flush(struct pbft_client *c);
 
 /* client_reply.c */
-void client_receive(struct pbft_client *c, u64 now);
-bool client_lacks_body(const struct pbft_client *c, struct slot *s);
+void pbft_client_receive(struct pbft_client *c, u64 now);
+bool pbft_client_lacks_body(const struct pbft_client *c, struct slot *s);
 
 /* client_timer.c */
-void client_timer_init(struct pbft_client *c, u64 now);
-u64 client_timeout(struct pbft_client *c);
-void client_pump(struct pbft_client *c, u64 now);
-void client_expire(struct pbft_client *c, u64 now);
-void client_decided(struct pbft_client *c, struct slot *s, u64 now);
-void client_greeted(struct pbft_client *c, u32 replica, u64 now);
-bool client_may_send(const struct pbft_client *c, const struct slot *s);
+void pbft_client_timer_init(struct pbft_client *c, u64 now);
+u64 pbft_client_timeout(struct pbft_client *c);
+void pbft_client_pump(struct pbft_client *c, u64 now);
+void pbft_client_expire(struct pbft_client *c, u64 now);
+void pbft_client_decided(struct pbft_client *c, struct slot *s, u64 now);
+void pbft_client_greeted(struct pbft_client *c, u32 replica, u64 now);
+bool pbft_client_may_send(const struct pbft_client *c, const struct slot *s);
 
 #endif /* PBFT_CLIENT_PRIV_H */

@@ -167,7 +167,7 @@ static bool certified(const struct pbft_client *c, const struct slot *s,
 }
 
 /* Is all known about it but the result itself? */
-bool client_lacks_body(const struct pbft_client *c, struct slot *s)
+bool pbft_client_lacks_body(const struct pbft_client *c, struct slot *s)
 {
 	u32 i;
 
@@ -201,7 +201,7 @@ static void out_of_order(struct pbft_client *c, struct slot *s, u64 seq, u64 now
 		struct slot *u = slot_of(c, t);
 
 		if (u->state == SLOT_SENT && u->last_sent <= sent)
-			client_transmit(c, u, now);
+			pbft_client_transmit(c, u, now);
 	}
 }
 
@@ -215,9 +215,9 @@ static void decided(struct pbft_client *c, struct slot *s, const struct vote *v,
 					!votes_match(v, &s->votes[i]);
 	if (body->sender == s->replier)
 		c->peers[s->replier].avoid_until = 0;
-	client_decided(c, s, now);
-	slot_finish(c, s, 0, v->status,
-		    body->bytes.len ? body->bytes.data : NULL, body->bytes.len);
+	pbft_client_decided(c, s, now);
+	pbft_slot_finish(c, s, 0, v->status,
+			 body->bytes.len ? body->bytes.data : NULL, body->bytes.len);
 }
 
 static void try_decide(struct pbft_client *c, struct slot *s,
@@ -235,7 +235,7 @@ static void try_decide(struct pbft_client *c, struct slot *s,
 	case PBFT_ST_STALE:
 		c->stats.stale++;
 		c->stale = true;
-		slot_finish(c, s, -ESTALE, 0, NULL, 0);
+		pbft_slot_finish(c, s, -ESTALE, 0, NULL, 0);
 		break;
 	default:
 		body = find_body(s, &v->digest);
@@ -319,7 +319,7 @@ static bool handle_hello_ack(struct pbft_client *c,
 	if (le64_to_cpu(m->session) != c->session || head->seq < c->hello_first)
 		return true;
 	heard_view(c, head->sender, head->view);
-	client_greeted(c, head->sender, now);
+	pbft_client_greeted(c, head->sender, now);
 	return true;
 }
 
@@ -362,7 +362,7 @@ static bool handle(struct pbft_client *c, const void *data, u32 len, u64 now)
 	}
 }
 
-void client_receive(struct pbft_client *c, u64 now)
+void pbft_client_receive(struct pbft_client *c, u64 now)
 {
 	int round, got, i;
 

@@ -19,7 +19,7 @@
  * own datagram; what a full socket does not take in time is lost, as on a
  * network, and sent again by the timer.
  */
-void client_flush(struct pbft_client *c)
+void pbft_client_flush(struct pbft_client *c)
 {
 	struct pollfd pfd = { .fd = c->fd, .events = POLLOUT };
 	unsigned int sent = 0;
@@ -63,19 +63,19 @@ static void tx_add(struct pbft_client *c, u32 replica, const void *data, u32 len
 	}
 }
 
-/* To every replica in @to; @data stays as it is until client_flush(). */
+/* To every replica in @to; @data stays as it is until pbft_client_flush(). */
 static void tx_add_set(struct pbft_client *c, u64 to, const void *data, u32 len,
 		       bool mac)
 {
 	if (c->tx.count + hweight64(to) > TX_VLEN)
-		client_flush(c);
+		pbft_client_flush(c);
 	for (; to; to &= to - 1)
 		tx_add(c, __ffs64(to), data, len, mac);
 }
 
 /* ---- REQUEST -------------------------------------------------------- */
 
-void client_build(struct pbft_client *c, struct slot *s, const void *op, u32 len)
+void pbft_client_build(struct pbft_client *c, struct slot *s, const void *op, u32 len)
 {
 	struct pbft_request *m = (void *)s->msg.data;
 
@@ -152,21 +152,21 @@ static void transmit_fragments(struct pbft_client *c, u64 to, const void *msg,
 	for (i = 0; i < count; i++) {
 		if (c->tx.frags == TX_FRAGS ||
 		    c->tx.count + hweight64(to) > TX_VLEN)
-			client_flush(c);
+			pbft_client_flush(c);
 		frag = c->tx.frag + (size_t)c->tx.frags++ * stride;
 		part = pbft_frag_build(frag, mtu, &c->wire, c->id, msg, len, id, i);
 		tx_add_set(c, to, frag, part, true);
 	}
 }
 
-void client_transmit(struct pbft_client *c, struct slot *s, u64 now)
+void pbft_client_transmit(struct pbft_client *c, struct slot *s, u64 now)
 {
 	u64 to = destinations(c, s);
 	u32 len = slot_bytes(c, s);
 
 	if (!s->sealed) {
 		/* an earlier copy may still wait in the batch */
-		client_flush(c);
+		pbft_client_flush(c);
 		seal(c, s, now);
 	}
 	if (len <= c->cluster->mtu)
@@ -174,7 +174,7 @@ void client_transmit(struct pbft_client *c, struct slot *s, u64 now)
 	else
 		transmit_fragments(c, to, s->msg.data, len);
 	s->last_sent = now;
-	s->resend_at = now + client_timeout(c);
+	s->resend_at = now + pbft_client_timeout(c);
 }
 
 /* ---- HELLO ---------------------------------------------------------- */
@@ -183,14 +183,14 @@ void client_transmit(struct pbft_client *c, struct slot *s, u64 now)
  * Replicas learn our address from this message alone. Its number rises, so that
  * nobody can move us back to an old address by replaying one.
  */
-void client_hello(struct pbft_client *c, u64 to)
+void pbft_client_hello(struct pbft_client *c, u64 to)
 {
 	struct pbft_hello *m = &c->tx.hello;
 
-	client_flush(c);
+	pbft_client_flush(c);
 	pbft_wire_header(&m->hdr, &c->wire, PBFT_HELLO, sizeof(*m), c->id, 0,
 			 ++c->hello_seq);
 	m->session = cpu_to_le64(c->session);
 	tx_add_set(c, to, m, sizeof(*m), true);
-	client_flush(c);
+	pbft_client_flush(c);
 }

@@ -17,7 +17,7 @@
 #define BACKOFF_MAX	16
 #define HELLO_INTERVAL	(10 * NSEC_PER_SEC)
 
-void client_timer_init(struct pbft_client *c, u64 now)
+void pbft_client_timer_init(struct pbft_client *c, u64 now)
 {
 	c->window = WINDOW_START;
 	c->threshold = WINDOW_MAX;
@@ -59,7 +59,7 @@ static u64 timeout_now(const struct pbft_client *c)
 }
 
 /* With up to an eighth more, so that clients do not stay in step. */
-u64 client_timeout(struct pbft_client *c)
+u64 pbft_client_timeout(struct pbft_client *c)
 {
 	u64 t = timeout_now(c);
 
@@ -82,7 +82,7 @@ static void measured(struct pbft_client *c, u64 rtt)
 
 /* ---- success and failure -------------------------------------------- */
 
-void client_decided(struct pbft_client *c, struct slot *s, u64 now)
+void pbft_client_decided(struct pbft_client *c, struct slot *s, u64 now)
 {
 	u32 bytes = slot_bytes(c, s);
 
@@ -110,7 +110,7 @@ static void step_back(struct pbft_client *c, u64 now)
 	c->threshold = max(c->window / 2, (u32)WINDOW_MIN);
 	c->window = c->threshold;
 	/* they may have lost our address, or us theirs */
-	client_hello(c, all_replicas(c));
+	pbft_client_hello(c, all_replicas(c));
 }
 
 /*
@@ -119,7 +119,7 @@ static void step_back(struct pbft_client *c, u64 now)
  */
 static void send_again(struct pbft_client *c, struct slot *s, u64 now)
 {
-	if (!s->to_all && client_lacks_body(c, s)) {
+	if (!s->to_all && pbft_client_lacks_body(c, s)) {
 		c->peers[s->replier].avoid_until = now + AVOID_NS;
 	} else {
 		step_back(c, now);
@@ -130,11 +130,11 @@ static void send_again(struct pbft_client *c, struct slot *s, u64 now)
 		s->to_all = true;
 		s->sealed = false;
 	}
-	client_transmit(c, s, now);
+	pbft_client_transmit(c, s, now);
 }
 
 /* Everything whose time has come. Callbacks may submit meanwhile. */
-void client_expire(struct pbft_client *c, u64 now)
+void pbft_client_expire(struct pbft_client *c, u64 now)
 {
 	u64 t, end = c->next_t;
 
@@ -145,13 +145,13 @@ void client_expire(struct pbft_client *c, u64 now)
 			send_again(c, s, now);
 		if (s->t == t && s->state != SLOT_FREE && s->owed &&
 		    s->expires && now >= s->expires)
-			slot_finish(c, s, -ETIMEDOUT, 0, NULL, 0);
+			pbft_slot_finish(c, s, -ETIMEDOUT, 0, NULL, 0);
 	}
 }
 
 /* ---- greeting ------------------------------------------------------- */
 
-void client_greeted(struct pbft_client *c, u32 replica, u64 now)
+void pbft_client_greeted(struct pbft_client *c, u32 replica, u64 now)
 {
 	c->hello_wait &= ~(1ull << replica);
 	if (c->hello_wait)
@@ -170,14 +170,14 @@ static void greet(struct pbft_client *c, u64 now)
 		return;
 	if (!c->hello_wait)
 		c->hello_wait = all_replicas(c);
-	client_hello(c, c->hello_wait);
+	pbft_client_hello(c, c->hello_wait);
 	c->hello_at = now + c->hello_interval;
 	c->hello_interval = min(2 * c->hello_interval, (u64)HELLO_INTERVAL);
 }
 
 /* ---- first transmission --------------------------------------------- */
 
-bool client_may_send(const struct pbft_client *c, const struct slot *s)
+bool pbft_client_may_send(const struct pbft_client *c, const struct slot *s)
 {
 	return !c->flight || c->flight + slot_bytes(c, s) <= c->window;
 }
@@ -193,7 +193,7 @@ static bool still_held(struct pbft_client *c, u64 now)
 	return c->held;
 }
 
-void client_pump(struct pbft_client *c, u64 now)
+void pbft_client_pump(struct pbft_client *c, u64 now)
 {
 	greet(c, now);
 	if (still_held(c, now))
@@ -201,12 +201,12 @@ void client_pump(struct pbft_client *c, u64 now)
 	while (c->first_unsent < c->next_t) {
 		struct slot *s = slot_of(c, c->first_unsent);
 
-		if (!client_may_send(c, s))
+		if (!pbft_client_may_send(c, s))
 			break;
 		s->state = SLOT_SENT;
 		s->first_sent = now;
 		c->flight += slot_bytes(c, s);
-		client_transmit(c, s, now);
+		pbft_client_transmit(c, s, now);
 		c->first_unsent++;
 	}
 }

@@ -21,7 +21,7 @@
 #include "status.h"
 
 #define NSEC_PER_SEC	1000000000ull
-#define STATUS_INTERVAL	NSEC_PER_SEC
+#define STATUS_INTERVAL	(250 * 1000000ull)
 #define BIND_INTERVAL	200	/* ms between two attempts */
 #define SIGNAL_INTERVAL	(10 * 1000000ull)
 #define BUSY		16	/* datagrams in one turn: look again at once */
@@ -67,7 +67,7 @@ static const char usage_text[] =
 "  -s, --self ID             our replica id; default: whose key it is\n"
 "      --genesis             this cluster has never run before\n"
 "      --busy-poll USEC      spin so long before sleeping; default 0\n"
-"      --status FILE         keep a status file, JSON, at least each second\n"
+"      --status FILE         keep a status file, JSON, four times a second\n"
 "      --lax-key             accept a key file that others may read\n"
 "\n"
 "  -d, --db DIR            the database; created if there is none\n"
