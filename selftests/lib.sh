@@ -65,6 +65,25 @@ check_is()
 	}
 }
 
+# run_tap COMMAND...: a program that prints TAP; its tests become this one's
+run_tap()
+{
+	"$@" >"$T/tap" 2>&1
+	code=$?
+	while IFS= read -r line; do
+		case $line in
+		ok\ *) ok 0 "${line#* - }" ;;
+		not\ ok\ *) ok 1 "${line#* - }" ;;
+		1..*) ;;
+		\#*) echo "$line" ;;
+		*) diag "$line" ;;
+		esac
+	done <"$T/tap"
+	check_is "and ran all its tests" "$(grep -c '^\(not \)\{0,1\}ok ' "$T/tap")" \
+		"$(sed -n 's/^1\.\.//p' "$T/tap")"
+	grep -q '^not ok ' "$T/tap" || check_is "its exit status" "$code" 0
+}
+
 # What is left cannot be tested.
 bail()
 {

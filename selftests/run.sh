@@ -47,6 +47,11 @@ trap 'rm -f "$out" "$out.status"' EXIT
 
 splat='WARNING:|BUG:|Oops|KASAN|KFENCE|UBSAN|Kernel panic|general protection|nable to handle|INFO: |stall|possible .*deadlock|suspicious RCU|refcount_t:|list_(add|del) corruption|scheduling while atomic|sleeping function|unregister_netdevice: waiting|memory leak|unreferenced object|Call Trace'
 
+seconds()
+{
+	cut -d . -f 1 /proc/uptime
+}
+
 # What the kernel said since this test's mark.
 complaints()
 {
@@ -90,6 +95,7 @@ for name; do
 		continue
 	fi
 	echo "# $name"
+	began=$(seconds)
 	echo "selftest $$ $name begins" >/dev/kmsg 2>/dev/null
 	{ timeout -k 20 "$limit" sh "$tests/$name.sh"; echo $? >"$out.status"; } 2>&1 </dev/null | tee "$out"
 	why=$(judge "$name" "$(cat "$out.status")" | tr '\n' ';')
@@ -97,10 +103,10 @@ for name; do
 	complaints "$name" | sed 's/^/# kernel: /'
 	if [ -z "$why" ]; then
 		passed=$((passed + 1))
-		echo "# $name: passed"
+		echo "# $name: passed after $(($(seconds) - began)) s"
 	else
 		failed="$failed $name"
-		echo "# $name: FAILED: ${why%;}"
+		echo "# $name: FAILED after $(($(seconds) - began)) s: ${why%;}"
 	fi
 done
 

@@ -530,9 +530,11 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 	if (p->buf) {
 		/* the first one stays, whatever else the client says */
 		c->cnt.requests_dup++;
-		if (p->t == t && !relayed && msg->replier == PBFT_REPLIER_ALL)
+		if (relayed)
+			return;
+		if (p->t == t && msg->replier == PBFT_REPLIER_ALL)
 			relay_to_primary(c, p);
-		pbft_guard_request(c, cl, p);
+		pbft_guard_request(c, cl, p, true);
 		return;
 	}
 	p->buf = pbft_buf_get(buf);
@@ -549,7 +551,7 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 	c->cnt.requests++;
 	if (list_empty(&cl->wait_node))
 		pbft_client_wait(c, cl);
-	pbft_guard_request(c, cl, p);
+	pbft_guard_request(c, cl, p, !relayed);
 	pbft_client_proposable(c, cl);
 	if (!relayed && msg->replier == PBFT_REPLIER_ALL)
 		relay_to_primary(c, p);

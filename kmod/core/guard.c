@@ -37,7 +37,7 @@ static void guard(struct pbft_core *c, struct pbft_client *cl)
 	list_del_init(&cl->prop_node);
 	for (i = 0; i < PBFT_CLIENT_WINDOW; i++)
 		if (cl->pending[i].buf)
-			pbft_guard_request(c, cl, &cl->pending[i]);
+			pbft_guard_request(c, cl, &cl->pending[i], true);
 	pbft_client_wait(c, cl);
 }
 
@@ -158,9 +158,13 @@ static void send_endorse(struct pbft_core *c, struct pbft_client *cl,
 	pbft_send(c, to, PBFT_AUTH_MAC, buf);
 }
 
-/* A guarded client's request that is authentic here: say so to all, and ask them. */
+/*
+ * A guarded client's request that is authentic here: say so to all, and ask them.
+ * @pass_on: it did not come from another replica, so they may not have it. What
+ * others pass on is never passed on again, or it would go round for ever.
+ */
 void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
-			struct pbft_pending *p)
+			struct pbft_pending *p, bool pass_on)
 {
 	struct pbft_buf *buf;
 
@@ -168,12 +172,14 @@ void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
 		return;
 	p->relayed = c->now;
 	endorse(c, cl, cl->pend_session, p->t, &p->digest, c->self);
-	/* it may have come to us alone */
-	buf = pbft_msg(c, PBFT_RELAY, sizeof(struct pbft_relay) + p->msg_len,
-		       c->view, 0);
-	if (buf)
-		memcpy(((struct pbft_relay *)buf->data)->inner, p->msg, p->msg_len);
-	pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
+	if (pass_on) {
+		buf = pbft_msg(c, PBFT_RELAY, sizeof(struct pbft_relay) + p->msg_len,
+			       c->view, 0);
+		if (buf)
+			memcpy(((struct pbft_relay *)buf->data)->inner, p->msg,
+			       p->msg_len);
+		pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
+	}
 	send_endorse(c, cl, p, pbft_others(c), PBFT_ENDORSE_ASK);
 }
 

@@ -421,7 +421,7 @@ void pbft_on_nack(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_guard_hold(struct pbft_core *c, struct pbft_slot *s);
 void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
-			struct pbft_pending *p);
+			struct pbft_pending *p, bool pass_on);
 bool pbft_guard_counts(struct pbft_core *c, struct pbft_client *cl,
 		       const struct pbft_pending *p);
 void pbft_guard_executed(struct pbft_core *c, struct pbft_client *cl);

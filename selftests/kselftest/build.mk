@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0
-progs += nl-refusals
-nl-refusals-src = $(wildcard selftests/kselftest/*.c) $(libpbft-src)
+progs += nl-refusals nl-events
+
+nl-refusals-src = $(wildcard selftests/kselftest/nl-refusals*.c) $(libpbft-src)
 nl-refusals-lib = $(libpbft-lib)
+
+nl-events-src = selftests/kselftest/nl-events.c $(libpbft-src)
+nl-events-lib = $(libpbft-lib)
+
 $(foreach f,nl-refusals nl-refusals-set nl-refusals-cmd,\
 	$(eval selftests/kselftest/$(f)-cflags := $(libnl-cflags)))

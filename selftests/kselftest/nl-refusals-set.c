@@ -11,29 +11,35 @@
 	  .edits = { __VA_ARGS__ } }
 
 static const u8 zero_key[32], some_key[32] = { 9 }, short_key[31] = { 9 };
+
 static const struct sockaddr_in no_port = {
 	.sin_family = AF_INET,
 	.sin_addr.s_addr = 0x0100007f,
 };
+
 static const struct sockaddr_in multicast = {
 	.sin_family = AF_INET,
 	.sin_port = 0x581b,
 	.sin_addr.s_addr = 0x010000e0,
 };
+
 static const struct sockaddr_in other_family = {
 	.sin_family = AF_UNIX,
 	.sin_port = 0x581b,
 };
+
 static const struct sockaddr_in replica1 = {	/* 127.0.0.2:7000, as in the fixture */
 	.sin_family = AF_INET,
 	.sin_port = 0x581b,
 	.sin_addr.s_addr = 0x0200007f,
 };
+
 static const struct sockaddr_in6 six = {
 	.sin6_family = AF_INET6,
 	.sin6_port = 0x581b,
 	.sin6_addr = { { { 0xfd, [15] = 1 } } },
 };
+
 static const u8 long_address[20] = { 2 };
 
 const struct refusal set_new[] = {

@@ -16,11 +16,14 @@ in_ns 3 pbftctl del "$NAME"
 end "$(daemon_pid 3)"
 rm -rf "$T/$NAME-db3"
 check "the replica is gone, with its database" kernel_setconf 3
+background monitor ip netns exec "${NS}3" pbftctl monitor --json
+wait_until grep -q '"event":"snapshot"' "$T/monitor.log"
 check "it comes up, not as one that has never run" kernel_up 3
-check_is "it is mute" "$(field 3 mute)" true
 start_daemon 3
+check "it is mute at first" wait_until grep -q '"mute":true.*"event":"up"' "$T/monitor.log"
 start_load one 100 400
 check "it votes again" wait_voting 3
+check "and said so" grep -q '"event":"recovered"' "$T/monitor.log"
 check "the load ends without an error" wait_load
 check "it has the others' state" agree head 0 1 2 3
 

@@ -495,10 +495,9 @@ inline maybe_promise_early(i)
 	if
 	:: view[i] < VIEWS && !vc[AT(view[i] + 1, i)].sent ->
 		d_step {
-			n = view[i] + 1;
+			promise(i, view[i] + 1);
 			printf("view %d: replica %d sends VIEW-CHANGE and stays\n",
-			       view[i], i);
-			promise(i, n)
+			       view[i], i)
 		}
 	:: true
 	fi

@@ -150,9 +150,10 @@ void replica_leave(struct sim_node *node)
 	unsigned int i, count;
 
 	while ((count = pbft_ready(node->core, outs, OUT_MAX))) {
-		sim_alloc.owner = 0;
-		for (i = 0; i < count; i++)
+		for (i = 0; i < count; i++) {
+			sim_alloc.owner = 0;
 			do_out(node, &outs[i]);
+		}
 		replica_enter(node);
 	}
 	sim_alloc.owner = 0;
@@ -293,6 +294,7 @@ void replica_start(struct sim_node *node, bool genesis)
 		if (pbft_client_add(node->core, PBFT_CLIENT_ID_MIN + i))
 			sim_violation(sim, "replica %u refuses client %u", node->id, i);
 	pbft_set_wall_offset(node->core, (s64)(SIM_EPOCH - node->mono) + node->wall_skew);
+	sim_alloc.owner = 0;
 	if (!node->byz)
 		ghost_born(node, genesis);
 	trace(sim, "%s starts%s, life %u", trace_end(node->id),

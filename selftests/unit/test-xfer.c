@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "kvstore.h"
+#include "libpbft/kv.h"
 #include "pbftd/xfer.h"
 #include "tap.h"
 
@@ -54,7 +55,7 @@ static void misbehave(struct datagram *d)
 
 	if (h->type != PBFT_XFER_DATA)
 		return;
-	if ((mischief[d->from] & LIES_PAGE && h->level == PBFT_TREE_PAGE_LEVEL) ||
+	if ((mischief[d->from] & LIES_PAGE && h->level >= PBFT_TREE_PAGE_LEVEL) ||
 	    (mischief[d->from] & LIES_NODE && h->level < PBFT_TREE_PAGE_LEVEL))
 		d->data[d->len - 1] ^= 1;
 	if (mischief[d->from] & LIES_SHORT) {
@@ -368,7 +369,7 @@ static void test_noise(struct pbft_store *src)
 			h->magic = cpu_to_le32(PBFT_XFER_MAGIC);
 			h->version = PBFT_XFER_VERSION;
 			h->type = 1 + percent() % 3;
-			h->level = percent() % 5;
+			h->level = percent() % 6;
 			h->index = cpu_to_le32(percent());
 			h->rid = cpu_to_le32(percent() % 10);
 			h->seq = cpu_to_le64(src->head.seq);
@@ -384,6 +385,82 @@ static void test_noise(struct pbft_store *src)
 	ok(same_state(src, st), "and the state arrives all the same");
 	tell("noise");
 	pbft_store_close(st);
+}
+
+/* Values of 1500 bytes: pages of several chunks. @from..@to - 1, as of @version. */
+static void fill_large(struct pbft_store *st, u32 from, u32 to, u8 version)
+{
+	static struct pbft_store_results res;
+	static u8 op[2048], value[1500];
+	u32 i;
+
+	for (i = from; i < to; i++) {
+		struct pbft_log_head head = { .seq = st->head.seq + 1 };
+		struct pbft_store_req req = { 500, 1, head.seq, op, 0 };
+		char key[16];
+		int klen = snprintf(key, sizeof(key), "large-%u", i), len;
+
+		memset(value, i, sizeof(value));
+		value[7] = version;
+		len = version ? pbft_kv_put(op, sizeof(op), key, klen, value,
+					    sizeof(value)) :
+				pbft_kv_delete(op, sizeof(op), key, klen);
+		req.op_len = len;
+		head.chain.b[0] = head.seq;
+		if (pbft_store_apply(st, &head, &req, 1, &res))
+			diag("%s", st->err);
+		res.len = 0;
+		res.count = 0;
+	}
+	pbft_store_results_free(&res);
+}
+
+static void test_delta(void)
+{
+	struct pbft_store *src = test_store("x-large", 0);
+	struct pbft_store *st = test_store("x-delta", 1);
+	const struct pbft_xfer_stats *s;
+	struct pbft_digest root;
+	u32 i;
+
+	fill_large(src, 0, 5000, 1);
+	pbft_store_checkpoint(src, &root);
+	network(src, st);
+	ok(fetch(src, st, 600000 * MS) && same_state(src, st), "a larger state");
+	tell("large");
+
+	fill_large(src, 100, 200, 2);	/* changed */
+	fill_large(src, 300, 400, 0);	/* gone */
+	fill_large(src, 6000, 6100, 1);	/* new */
+	pbft_store_checkpoint(src, &root);
+	network(src, st);
+	mischief[2] = LIES_PAGE;
+	ok(fetch(src, st, 600000 * MS) && same_state(src, st),
+	   "300 of its values change: the state arrives, liar or not");
+	tell("delta");
+	s = pbft_xfer_stats(peers[0].x);
+	ok(s->indexes > 200 && s->bytes < 200 * 1500 * 2 &&
+	   s->bytes_kept > 2 * s->bytes,
+	   "and little more than what changed was fetched");
+	pbft_store_close(st);
+
+	st = test_store("x-delta2", 1);
+	network(src, st);
+	pbft_xfer_fetch(peers[0].x, now, &src->head, &src->tree.root.digest, 0xe);
+	for (i = 0; i < 300; i++)
+		step();
+	fill_large(src, 0, 5000, 3);
+	fill_large(src, 0, 4900, 2);
+	fill_large(src, 0, 4800, 1);
+	pbft_store_checkpoint(src, &root);
+	loss = 10;
+	ok(fetch(src, st, 600000 * MS) && same_state(src, st),
+	   "a target that moves while the state is fetched");
+	tell("moved");
+	s = pbft_xfer_stats(peers[0].x);
+	ok(s->indexes > 20 && s->bytes_kept > 20 * 1500, "and what was staged for the first is used");
+	pbft_store_close(st);
+	pbft_store_close(src);
 }
 
 int main(void)
@@ -405,6 +482,7 @@ int main(void)
 	test_overtaken(src);
 	pbft_store_checkpoint(src, &root);
 	test_noise(src);
+	test_delta();
 	for (i = 0; i < 4; i++)
 		pbft_xfer_destroy(peers[i].x);
 	free(queue);

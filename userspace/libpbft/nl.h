@@ -135,7 +135,10 @@ struct pbft_nl_op {			/* one request of a batch */
 	u32 op_len;
 };
 
-/* Data is valid during the call. NULL members ignore their message. */
+/*
+ * Data is valid during the call. NULL members ignore their message. From within
+ * only the daemon's answers may be sent on the same socket.
+ */
 struct pbft_nl_daemon_ops {
 	/* @head includes this batch; @count 0: a null batch */
 	void (*apply)(void *arg, u32 id, const struct pbft_nl_head *head,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Netlink: the daemon bound to an instance. Answers go out without waiting for
- * an acknowledgement; what the kernel sends is checked and handed out.
+ * an acknowledgment; what the kernel sends is checked and handed out.
  */
 #include <assert.h>
 #include <errno.h>

@@ -52,7 +52,10 @@ static u32 diff(const struct pbft_cluster *old, const struct pbft_cluster *new)
 	u32 changes = 0;
 	FILE *f;
 
-	a.n_replicas = b.n_replicas = a.n_clients = b.n_clients = 0;
+	a.n_replicas = 0;
+	b.n_replicas = 0;
+	a.n_clients = 0;
+	b.n_clients = 0;
 	f = open_memstream(&x, &xl);
 	if (f) {
 		pbft_cluster_print(f, &a);

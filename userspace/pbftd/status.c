@@ -48,8 +48,10 @@ static struct json_object *xfer_json(const struct pbft_xfer_stats *s)
 	put_u64(o, "installed", s->installed);
 	put_u64(o, "nodes", s->nodes);
 	put_u64(o, "pages", s->pages);
+	put_u64(o, "indexes", s->indexes);
 	put_u64(o, "pages_kept", s->pages_kept);
 	put_u64(o, "bytes", s->bytes);
+	put_u64(o, "bytes_kept", s->bytes_kept);
 	put_u64(o, "timeouts", s->timeouts);
 	put_u64(o, "bad", s->bad);
 	put_u64(o, "unexpected", s->unexpected);

@@ -245,6 +245,7 @@ static int load_tree(struct pbft_store *st)
 
 			memcpy(&p->digest, &c[i].digest, sizeof(p->digest));
 			p->size = le64_to_cpu(c[i].size);
+			p->index = le64_to_cpu(c[i].index);
 		}
 	}
 	pbft_tree_build(&st->tree, NULL);
@@ -275,6 +276,7 @@ static int load_stage(struct pbft_store *st)
 		memcpy(&st->stage_node[page].digest, &c->digest,
 		       sizeof(c->digest));
 		st->stage_node[page].size = le64_to_cpu(c->size);
+		st->stage_node[page].index = le64_to_cpu(c->index);
 	}
 	mdb_cursor_close(cur);
 	return rc == MDB_NOTFOUND ? 0 :

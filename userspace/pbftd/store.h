@@ -141,6 +141,22 @@ int pbft_page_verify(u32 page, const struct pbft_tree_node *want,
 		     const void *data, u64 len);
 /* Replace @page by a verified encoding, in the open transaction. */
 int pbft_page_install(struct pbft_store *st, u32 page, const void *data, u64 len);
+/* Its index: le32 lengths of key and value, key, value's digest, each entry. */
+int pbft_page_index(struct pbft_store *st, MDB_txn *txn, u32 page, u8 **out,
+		    u64 *len);
+/**
+ * pbft_page_prefill() - build a page's encoding from its index and what is here
+ * @index: verified by pbft_page_index_ok() against @want
+ * @buf: want->size bytes; all but the missing values are filled in
+ * @missing: told of each range of bytes that neither the local state nor an
+ *	earlier staged page has
+ *
+ * Return 0, or -errno with st->err.
+ */
+int pbft_page_prefill(struct pbft_store *st, u32 page,
+		      const struct pbft_tree_node *want, const void *index,
+		      u8 *buf, void (*missing)(void *arg, u64 off, u64 len),
+		      void *arg);
 /* Compute @page's node from its entries as they are in @txn. */
 int pbft_page_compute(struct pbft_store *st, MDB_txn *txn, u32 page,
 		      struct pbft_tree_node *out);
@@ -240,6 +256,28 @@ static inline void pbft_reply_key(u8 key[5], u32 client, u64 t)
 
 void pbft_leaf_key(struct pbft_leaf_key *k, u32 page, const void *key, u32 klen);
 void pbft_value_digest(struct pbft_digest *out, const void *data, u32 len);
+
+/* One entry of an encoded page, and the walk over them by a kv reader. */
+struct pbft_page_entry {
+	const u8 *key, *value;
+	u32 klen, vlen;
+};
+
+struct pbft_kv_reader;
+/* 1: an entry; 0: the end; -EBADMSG. @prev begins as zero. */
+int pbft_page_next(struct pbft_kv_reader *r, u32 page,
+		   struct pbft_page_entry *prev, struct pbft_page_entry *e);
+/* What stands for the value in the page's digest. 0 or -EBADMSG. */
+int pbft_page_entry_digest(u32 page, const struct pbft_page_entry *e,
+			   struct pbft_digest *vhash);
+
+/* As LMDB orders keys. */
+static inline int pbft_key_cmp(const void *a, u32 alen, const void *b, u32 blen)
+{
+	int c = memcmp(a, b, min(alen, blen));
+
+	return c ? c : alen < blen ? -1 : alen > blen;
+}
 
 /* Where the stored replies of a session begin: t of the oldest. */
 static inline u64 pbft_session_low(u64 next)

@@ -96,6 +96,7 @@ static int check_pages(struct pbft_store *st)
 		if (test_bit(i, st->dirty))
 			continue;
 		if (node.size != st->tree.page[i].size ||
+		    node.index != st->tree.page[i].index ||
 		    !pbft_digest_eq(&node.digest, &st->tree.page[i].digest))
 			return found(st, "a page does not have its digest");
 	}

@@ -167,12 +167,9 @@ static int exec_cas(struct exec *x)
 	return 0;
 }
 
-/* a < b, as LMDB orders keys */
 static bool key_before(const void *a, u32 alen, const void *b, u32 blen)
 {
-	int c = memcmp(a, b, min(alen, blen));
-
-	return c ? c < 0 : alen < blen;
+	return pbft_key_cmp(a, alen, b, blen) < 0;
 }
 
 static bool has_prefix(const MDB_val *k, const void *prefix, u32 len)

@@ -10,7 +10,8 @@
 
 static bool node_eq(const struct pbft_tree_node *a, const struct pbft_tree_node *b)
 {
-	return a->size == b->size && pbft_digest_eq(&a->digest, &b->digest);
+	return a->size == b->size && a->index == b->index &&
+	       pbft_digest_eq(&a->digest, &b->digest);
 }
 
 int pbft_store_stage(struct pbft_store *st, u32 page,
@@ -19,6 +20,7 @@ int pbft_store_stage(struct pbft_store *st, u32 page,
 	struct pbft_tree_child c = {
 		.digest = node->digest,
 		.size = cpu_to_le64(node->size),
+		.index = cpu_to_le64(node->index),
 	};
 	u8 key[2];
 	MDB_val k = { sizeof(key), key }, v = { sizeof(c) + node->size, NULL };

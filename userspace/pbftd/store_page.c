@@ -318,18 +318,10 @@ int pbft_page_encode(struct pbft_store *st, MDB_txn *txn, u32 page, u8 **out,
 
 /* ---- decoding --------------------------------------------------------------------- */
 
-struct entry {
-	const u8 *key, *value;
-	u32 klen, vlen;
-};
-
-/* 1: an entry; 0: the end; -EBADMSG */
-static int next_entry(struct pbft_kv_reader *r, u32 page, struct entry *prev,
-		      struct entry *e)
+int pbft_page_next(struct pbft_kv_reader *r, u32 page,
+		   struct pbft_page_entry *prev, struct pbft_page_entry *e)
 {
 	bool session = pbft_tree_page_space(page) == PBFT_SPACE_SESSION;
-	int c;
-
 	if (pbft_kv_read_end(r))
 		return 0;
 	if (pbft_kv_read_string(r, &e->key, &e->klen) ||
@@ -341,11 +333,9 @@ static int next_entry(struct pbft_kv_reader *r, u32 page, struct entry *prev,
 		return -EBADMSG;
 	if (pbft_tree_page_of(pbft_tree_page_space(page), e->key, e->klen) != page)
 		return -EBADMSG;
-	if (prev->key) {
-		c = memcmp(prev->key, e->key, min(prev->klen, e->klen));
-		if (c > 0 || (!c && prev->klen >= e->klen))
-			return -EBADMSG;
-	}
+	if (prev->key &&
+	    pbft_key_cmp(prev->key, prev->klen, e->key, e->klen) >= 0)
+		return -EBADMSG;
 	*prev = *e;
 	return 1;
 }
@@ -372,7 +362,7 @@ static int next_reply(struct pbft_kv_reader *r, u64 t, struct reply_head *head,
 typedef int (*reply_fn)(void *arg, const struct reply_head *head, const u8 *data);
 
 /* Walk a session's value; every reply it must have is there, and no other. */
-static int walk_session(const struct entry *e, struct pbft_session_rec *rec,
+static int walk_session(const struct pbft_page_entry *e, struct pbft_session_rec *rec,
 			reply_fn fn, void *arg)
 {
 	struct pbft_kv_reader r;
@@ -408,24 +398,23 @@ static int sum_reply(void *arg, const struct reply_head *head, const u8 *data)
 	return 0;
 }
 
-static int sum_encoded(struct pbft_page_sum *sum, u32 page, const struct entry *e)
+int pbft_page_entry_digest(u32 page, const struct pbft_page_entry *e,
+			   struct pbft_digest *vhash)
 {
 	struct pbft_session_rec rec;
-	struct pbft_digest vhash;
 	struct session_sum s;
 	int err;
 
 	if (pbft_tree_page_space(page) == PBFT_SPACE_KV) {
-		pbft_value_digest(&vhash, e->value, e->vlen);
+		pbft_value_digest(vhash, e->value, e->vlen);
 	} else {
 		memset(&rec, 0, sizeof(rec));
 		session_sum_start(&s, &rec);
 		err = walk_session(e, &s.rec, sum_reply, &s);
 		if (err)
 			return err;
-		session_sum_done(&s, &vhash);
+		session_sum_done(&s, vhash);
 	}
-	pbft_page_sum_add(sum, e->key, e->klen, e->vlen, &vhash);
 	return 0;
 }
 
@@ -434,23 +423,26 @@ int pbft_page_verify(u32 page, const struct pbft_tree_node *want,
 {
 	struct pbft_page_sum sum = { 0 };
 	struct pbft_tree_node got;
-	struct entry e, prev = { 0 };
+	struct pbft_page_entry e, prev = { 0 };
 	struct pbft_kv_reader r;
+	struct pbft_digest vhash;
 	int ret;
 
 	if (len != want->size || len > U32_MAX)
 		return -EBADMSG;
 	pbft_kv_read_init(&r, data, len);
 	pbft_page_sum_start(&sum, page);
-	while ((ret = next_entry(&r, page, &prev, &e)) > 0) {
-		ret = sum_encoded(&sum, page, &e);
+	while ((ret = pbft_page_next(&r, page, &prev, &e)) > 0) {
+		ret = pbft_page_entry_digest(page, &e, &vhash);
 		if (ret)
 			break;
+		pbft_page_sum_add(&sum, e.key, e.klen, e.vlen, &vhash);
 	}
 	if (!ret)
 		ret = pbft_page_sum_done(&sum, &got);
 	pbft_page_sum_free(&sum);
-	if (!ret && !pbft_digest_eq(&got.digest, &want->digest))
+	if (!ret && (got.index != want->index ||
+		     !pbft_digest_eq(&got.digest, &want->digest)))
 		ret = -EBADMSG;
 	return ret;
 }
@@ -527,7 +519,7 @@ static int install_reply(void *arg, const struct reply_head *head, const u8 *dat
 	return 0;
 }
 
-static int install_entry(struct pbft_store *st, u32 page, const struct entry *e)
+static int install_entry(struct pbft_store *st, u32 page, const struct pbft_page_entry *e)
 {
 	struct install in = { .st = st };
 	struct pbft_session_rec rec;
@@ -555,14 +547,14 @@ static int install_entry(struct pbft_store *st, u32 page, const struct entry *e)
 
 int pbft_page_install(struct pbft_store *st, u32 page, const void *data, u64 len)
 {
-	struct entry e, prev = { 0 };
+	struct pbft_page_entry e, prev = { 0 };
 	struct pbft_kv_reader r;
 	int ret = clear_page(st, page);
 
 	if (ret)
 		return ret;
 	pbft_kv_read_init(&r, data, len);
-	while ((ret = next_entry(&r, page, &prev, &e)) > 0) {
+	while ((ret = pbft_page_next(&r, page, &prev, &e)) > 0) {
 		ret = install_entry(st, page, &e);
 		if (ret)
 			break;

@@ -10,6 +10,7 @@
 #define LABEL_NODE	"pbft state node v1"
 #define LABEL_PAGE	"pbft state page v1"
 #define LABEL_KEY	"pbft state key v1"
+#define PAGE_PREFIX	(sizeof(LABEL_PAGE) - 1 + 4)	/* and the page's number */
 
 u32 pbft_tree_count(u32 level)
 {
@@ -54,6 +55,7 @@ u32 pbft_tree_encode(struct pbft_tree *t, u32 level, u32 index, void *out)
 
 		c[i].digest = node->digest;
 		c[i].size = cpu_to_le64(node->size);
+		c[i].index = cpu_to_le64(node->index);
 	}
 	return n * sizeof(*c);
 }
@@ -91,6 +93,7 @@ bool pbft_tree_decode(struct pbft_tree *t, u32 level, u32 index,
 
 		memcpy(&node->digest, &c[i].digest, sizeof(node->digest));
 		node->size = le64_to_cpu(c[i].size);
+		node->index = le64_to_cpu(c[i].index);
 	}
 	return true;
 }
@@ -111,6 +114,7 @@ void pbft_tree_build(struct pbft_tree *t, const bool changed[PBFT_TREE_MIDS])
 			len = pbft_tree_encode(t, level, i, buf);
 			node_digest(&node->digest, level, i, buf, len);
 			node->size = len;
+			node->index = 0;
 		}
 	}
 }
@@ -179,7 +183,7 @@ void pbft_page_sum_start(struct pbft_page_sum *s, u32 page)
 	s->len = 0;
 	s->size = 0;
 	s->nomem = false;
-	p = sum_room(s, sizeof(LABEL_PAGE) - 1 + 4);
+	p = sum_room(s, PAGE_PREFIX);
 	if (!p)
 		return;
 	memcpy(p, LABEL_PAGE, sizeof(LABEL_PAGE) - 1);
@@ -208,7 +212,30 @@ int pbft_page_sum_done(struct pbft_page_sum *s, struct pbft_tree_node *out)
 		return -ENOMEM;
 	pbft_hash(&out->digest, &iov, 1);
 	out->size = s->size;
+	pbft_page_sum_index(s, &out->index);
 	return 0;
+}
+
+const u8 *pbft_page_sum_index(const struct pbft_page_sum *s, u64 *len)
+{
+	*len = s->len - PAGE_PREFIX;
+	return s->buf + PAGE_PREFIX;
+}
+
+bool pbft_page_index_ok(u32 page, const struct pbft_tree_node *want,
+			const void *index, u64 len)
+{
+	u8 prefix[PAGE_PREFIX];
+	const struct pbft_iov iov[] = {
+		{ prefix, sizeof(prefix) },
+		{ index, len },
+	};
+	struct pbft_digest d;
+
+	memcpy(prefix, LABEL_PAGE, sizeof(LABEL_PAGE) - 1);
+	put_le32(prefix + sizeof(LABEL_PAGE) - 1, page);
+	pbft_hash(&d, iov, ARRAY_SIZE(iov));
+	return len == want->index && pbft_digest_eq(&d, &want->digest);
 }
 
 void pbft_page_sum_free(struct pbft_page_sum *s)

@@ -9,7 +9,7 @@
  *
  * The first space holds the keys of the key-value store, the second the client
  * sessions. An entry's page follows from SHA-256 of its space and key. A node is
- * named in its parent by digest and size, so whoever trusts the root knows of
+ * named in its parent by digest and sizes, so whoever trusts the root knows of
  * every node how many bytes to expect before the first of them arrives.
  * Everything is a function of the entries alone: Documentation/state-transfer.rst
  * says it byte for byte.
@@ -27,6 +27,8 @@
 #define PBFT_TREE_MIDS		(PBFT_TREE_PAGES / PBFT_TREE_FANOUT)
 #define PBFT_TREE_LEVELS	4
 #define PBFT_TREE_PAGE_LEVEL	3
+/* Not of the tree: the keys and value digests of a page, in state transfer. */
+#define PBFT_TREE_INDEX_LEVEL	4
 
 enum pbft_tree_space {
 	PBFT_SPACE_KV,
@@ -36,12 +38,14 @@ enum pbft_tree_space {
 struct pbft_tree_node {
 	struct pbft_digest digest;
 	u64 size;		/* bytes of the node's encoding */
+	u64 index;		/* pages: bytes of its index */
 };
 
 /* As nodes are encoded in their parent. */
 struct pbft_tree_child {
 	struct pbft_digest digest;
 	__le64 size;
+	__le64 index;
 } __packed __aligned(8);
 
 struct pbft_tree {
@@ -103,5 +107,11 @@ void pbft_page_sum_add(struct pbft_page_sum *s, const void *key, u32 klen,
 /* Return 0 or -ENOMEM. */
 int pbft_page_sum_done(struct pbft_page_sum *s, struct pbft_tree_node *out);
 void pbft_page_sum_free(struct pbft_page_sum *s);
+
+/* What was added so far, encoded: the page's index. */
+const u8 *pbft_page_sum_index(const struct pbft_page_sum *s, u64 *len);
+/* Is @index the one of @page with that digest? */
+bool pbft_page_index_ok(u32 page, const struct pbft_tree_node *want,
+			const void *index, u64 len);
 
 #endif /* PBFTD_TREE_H */

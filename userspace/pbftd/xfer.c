@@ -19,6 +19,7 @@ enum xfer_chunk {
 	CHUNK_TODO,
 	CHUNK_ASKED,
 	CHUNK_GOT,
+	CHUNK_HERE,	/* never asked for */
 };
 
 struct pbft_xfer *pbft_xfer_create(struct pbft_store *st, u32 mtu,
@@ -138,6 +139,7 @@ static void peer_pause(struct pbft_xfer *x, u32 peer, u64 now)
 static void job_restart(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 {
 	int peer = pick_peer(x, now);
+	u32 i;
 
 	if (peer < 0) {
 		x->retry = min(x->retry, now + TIMEOUT);
@@ -149,41 +151,67 @@ static void job_restart(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 	j->timeouts = 0;
 	j->inflight = 0;
 	j->got = 0;
-	memset(j->state, CHUNK_TODO, j->chunks);
+	for (i = 0; i < j->chunks; i++) {
+		if (j->state[i] == CHUNK_HERE)
+			j->got++;
+		else
+			j->state[i] = CHUNK_TODO;
+	}
 	j->deadline = now + TIMEOUT;
 	ask_more(x, j);
 }
 
+/* Memory for the node that @j is to fetch. */
+static int job_room(struct pbft_xfer *x, struct xfer_job *j)
+{
+	const struct pbft_tree_node *page = &x->target.page[j->index];
+	u32 first;
+
+	if (j->level == PBFT_TREE_PAGE_LEVEL)
+		j->size = page->size;
+	else if (j->level == PBFT_TREE_INDEX_LEVEL)
+		j->size = page->index;
+	else
+		j->size = pbft_tree_children(j->level, j->index, &first) *
+			  sizeof(struct pbft_tree_child);
+	j->chunks = DIV_ROUND_UP(j->size, xfer_chunk_max(x));
+	j->buf = malloc(j->size + 1);
+	j->state = calloc(1, j->chunks + 1);
+	if (j->buf && j->state)
+		return 0;
+	snprintf(x->st->err, sizeof(x->st->err),
+		 "out of memory for a page of %llu bytes",
+		 (unsigned long long)j->size);
+	job_free(j);
+	return -ENOMEM;
+}
+
+/* Is there anything here that a large page may have in common with the target? */
+static bool worth_an_index(const struct pbft_xfer *x, u32 page)
+{
+	const struct pbft_tree_node *want = &x->target.page[page];
+
+	return want->size > 4 * xfer_chunk_max(x) &&
+	       want->index < want->size / 2 &&
+	       (x->st->tree.page[page].size || x->st->staged[page]);
+}
+
 static int job_start(struct pbft_xfer *x, u64 now, u32 level, u32 index)
 {
-	const struct pbft_tree_node *node = pbft_tree_node(&x->target, level, index);
 	struct xfer_job *j = x->jobs;
+	int err;
 
 	while (j->used)
 		j++;
 	j->used = true;
 	j->level = level;
 	j->index = index;
-	j->size = node->size;
-	if (level < PBFT_TREE_PAGE_LEVEL) {
-		u32 first;
-
-		/* Of an interior node the size is not the peer's to say. */
-		j->size = pbft_tree_children(level, index, &first) *
-			  sizeof(struct pbft_tree_child);
-	}
-	j->chunks = DIV_ROUND_UP(j->size, xfer_chunk_max(x));
-	j->buf = malloc(j->size);
-	j->state = malloc(j->chunks);
-	if (!j->buf || !j->state) {
-		job_free(j);
-		snprintf(x->st->err, sizeof(x->st->err),
-			 "out of memory for a page of %llu bytes",
-			 (unsigned long long)node->size);
-		return -ENOMEM;
-	}
-	job_restart(x, j, now);
-	return 0;
+	if (level == PBFT_TREE_PAGE_LEVEL && worth_an_index(x, index))
+		j->level = PBFT_TREE_INDEX_LEVEL;
+	err = job_room(x, j);
+	if (!err)
+		job_restart(x, j, now);
+	return err;
 }
 
 /* ---- what is missing -------------------------------------------------------- */
@@ -193,8 +221,8 @@ static bool busy(const struct pbft_xfer *x, u32 level, u32 index)
 	u32 i;
 
 	for (i = 0; i < XFER_JOBS; i++)
-		if (x->jobs[i].used && x->jobs[i].level == level &&
-		    x->jobs[i].index == index)
+		if (x->jobs[i].used && x->jobs[i].index == index &&
+		    min((u32)x->jobs[i].level, (u32)PBFT_TREE_PAGE_LEVEL) == level)
 			return true;
 	return false;
 }
@@ -246,7 +274,7 @@ static int stage_empty(struct pbft_xfer *x, u32 page)
 /* Start jobs for what is missing. *missing: nodes that are, with jobs or not. */
 static int plan(struct pbft_xfer *x, u64 now, u32 *missing)
 {
-	u32 level, i, first, parents;
+	u32 level, i, parents;
 	int err = 0;
 
 	*missing = 0;
@@ -265,9 +293,8 @@ static int plan(struct pbft_xfer *x, u64 now, u32 *missing)
 				continue;
 			}
 			(*missing)++;
-			first = x->retry == U64_MAX && slot_free(x) &&
-				!busy(x, level, i);
-			if (first)
+			if (x->retry == U64_MAX && slot_free(x) &&
+			    !busy(x, level, i))
 				err = job_start(x, now, level, i);
 		}
 	}
@@ -374,32 +401,91 @@ static struct xfer_job *find_job(struct pbft_xfer *x, u32 peer,
 	return NULL;
 }
 
-/* Whole: verify it. Return 0; 1: it is not what its parent says; -errno. */
-static int take_node(struct pbft_xfer *x, struct xfer_job *j)
+static int take_interior(struct pbft_xfer *x, struct xfer_job *j)
 {
 	u32 first, n, i;
-	int err;
 
-	if (j->level < PBFT_TREE_PAGE_LEVEL) {
-		if (!pbft_tree_decode(&x->target, j->level, j->index, j->buf,
-				      j->size))
-			return 1;
-		x->known[j->level][j->index] = true;
-		n = pbft_tree_children(j->level, j->index, &first);
-		for (i = first; i < first + n; i++)
-			adopt_known(x, j->level + 1, i);
-		x->stats.nodes++;
-		return 0;
-	}
-	err = pbft_page_verify(j->index, &x->target.page[j->index], j->buf,
-			       j->size);
+	if (!pbft_tree_decode(&x->target, j->level, j->index, j->buf, j->size))
+		return 1;
+	x->known[j->level][j->index] = true;
+	n = pbft_tree_children(j->level, j->index, &first);
+	for (i = first; i < first + n; i++)
+		adopt_known(x, j->level + 1, i);
+	x->stats.nodes++;
+	return 0;
+}
+
+static int take_page(struct pbft_xfer *x, struct xfer_job *j)
+{
+	const struct pbft_tree_node *want = &x->target.page[j->index];
+	int err = pbft_page_verify(j->index, want, j->buf, j->size);
+
 	if (err == -EBADMSG)
 		return 1;
 	if (!err)
-		err = pbft_store_stage(x->st, j->index,
-				       &x->target.page[j->index], j->buf);
+		err = pbft_store_stage(x->st, j->index, want, j->buf);
 	x->stats.pages += !err;
 	return err;
+}
+
+struct missing {
+	struct xfer_job *job;
+	u32 max;
+};
+
+static void mark_missing(void *arg, u64 off, u64 len)
+{
+	struct missing *m = arg;
+	u64 i;
+
+	for (i = off / m->max; i <= (off + len - 1) / m->max; i++)
+		m->job->state[i] = CHUNK_TODO;
+}
+
+/* The index is right: go on with those chunks of its page that are not here. */
+static int take_index(struct pbft_xfer *x, struct xfer_job *j, u64 now)
+{
+	const struct pbft_tree_node *want = &x->target.page[j->index];
+	struct missing m = { j, xfer_chunk_max(x) };
+	u8 *index = j->buf;
+	u32 i;
+	int err;
+
+	if (!pbft_page_index_ok(j->index, want, index, j->size))
+		return 1;
+	x->stats.indexes++;
+	free(j->state);
+	j->level = PBFT_TREE_PAGE_LEVEL;
+	err = job_room(x, j);
+	if (!err) {
+		memset(j->state, CHUNK_HERE, j->chunks);
+		err = pbft_page_prefill(x->st, j->index, want, index, j->buf,
+					mark_missing, &m);
+	}
+	free(index);
+	if (err)
+		return err;
+	for (i = 0; i < j->chunks; i++)
+		if (j->state[i] == CHUNK_HERE)
+			x->stats.bytes_kept += chunk_len(x, j, i);
+	job_restart(x, j, now);
+	return 0;
+}
+
+/* Whole: verify it. Return 0; 1: it is not what its parent says; -errno. */
+static int take_node(struct pbft_xfer *x, struct xfer_job *j, u64 now)
+{
+	int ret;
+
+	if (j->level < PBFT_TREE_PAGE_LEVEL)
+		return take_interior(x, j);
+	if (j->level == PBFT_TREE_PAGE_LEVEL)
+		return take_page(x, j);
+	ret = take_index(x, j, now);
+	/* All of it may be here: entries that only went away. */
+	if (!ret && j->used && j->got == j->chunks)
+		ret = take_page(x, j);
+	return ret;
 }
 
 static int recv_data(struct pbft_xfer *x, u64 now, struct xfer_job *j,
@@ -428,7 +514,7 @@ static int recv_data(struct pbft_xfer *x, u64 now, struct xfer_job *j,
 		ask_more(x, j);
 		return 0;
 	}
-	ret = take_node(x, j);
+	ret = take_node(x, j, now);
 	if (ret < 0)
 		return ret;
 	if (ret) {
@@ -437,7 +523,9 @@ static int recv_data(struct pbft_xfer *x, u64 now, struct xfer_job *j,
 		job_restart(x, j, now);
 		return 0;
 	}
-	job_free(j);
+	/* After its index a page is still to come. */
+	if (j->used && j->got == j->chunks)
+		job_free(j);
 	return advance(x, now);
 }
 

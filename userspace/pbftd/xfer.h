@@ -40,9 +40,11 @@ struct pbft_xfer_stats {
 	u64 fetches;		/* targets */
 	u64 installed;
 	u64 nodes;		/* interior nodes fetched */
-	u64 pages;		/* fetched */
+	u64 pages;		/* fetched, wholly or in part */
+	u64 indexes;		/* of pages that were mostly here */
 	u64 pages_kept;		/* had already, at the time of installation */
-	u64 bytes;
+	u64 bytes;		/* received */
+	u64 bytes_kept;		/* of fetched pages, that were here */
 	u64 timeouts;
 	u64 bad;		/* answers that failed verification */
 	u64 unexpected;		/* datagrams malformed, or nobody asked for them */

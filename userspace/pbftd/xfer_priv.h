@@ -27,6 +27,7 @@ struct xfer_job {
 struct xfer_cached {
 	u64 seq, used, len;
 	u32 page;
+	u8 level;		/* the page, or its index */
 	u8 *buf;
 };
 

@@ -43,16 +43,29 @@ void pbft_xfer_cache_free(struct pbft_xfer *x)
 		cached_free(&x->cache[i]);
 }
 
-/* A page of a snapshot, encoded: a large one is asked for in many chunks. */
+static int encode(struct pbft_xfer *x, const struct pbft_snapshot *s,
+		  struct xfer_cached *c)
+{
+	if (c->level == PBFT_TREE_INDEX_LEVEL)
+		return pbft_page_index(x->st, s->txn, c->page, &c->buf, &c->len);
+	return pbft_page_encode(x->st, s->txn, c->page, &c->buf, &c->len);
+}
+
+/*
+ * A page of a snapshot, encoded, or its index: a large one is asked for in many
+ * chunks.
+ */
 static struct xfer_cached *cached_page(struct pbft_xfer *x,
-				       const struct pbft_snapshot *s, u32 page)
+				       const struct pbft_snapshot *s, u8 level,
+				       u32 page)
 {
 	struct xfer_cached *c, *oldest = &x->cache[0];
 	u32 i;
 
 	for (i = 0; i < XFER_CACHE; i++) {
 		c = &x->cache[i];
-		if (c->used && c->seq == s->seq && c->page == page) {
+		if (c->used && c->seq == s->seq && c->page == page &&
+		    c->level == level) {
 			c->used = ++x->cache_clock;
 			return c;
 		}
@@ -60,10 +73,11 @@ static struct xfer_cached *cached_page(struct pbft_xfer *x,
 			oldest = c;
 	}
 	cached_free(oldest);
-	if (pbft_page_encode(x->st, s->txn, page, &oldest->buf, &oldest->len))
+	oldest->page = page;
+	oldest->level = level;
+	if (encode(x, s, oldest))
 		return NULL;
 	oldest->seq = s->seq;
-	oldest->page = page;
 	oldest->used = ++x->cache_clock;
 	return oldest;
 }
@@ -92,7 +106,8 @@ void pbft_xfer_serve(struct pbft_xfer *x, u64 now, u32 peer,
 	const u8 *bytes = node;
 
 	if (len != sizeof(*req) + PBFT_DIGEST_LEN ||
-	    index >= pbft_tree_count(req->level)) {
+	    index >= pbft_tree_count(req->level == PBFT_TREE_INDEX_LEVEL ?
+				     PBFT_TREE_PAGE_LEVEL : req->level)) {
 		x->stats.unexpected++;
 		return;
 	}
@@ -110,7 +125,7 @@ void pbft_xfer_serve(struct pbft_xfer *x, u64 now, u32 peer,
 	if (req->level < PBFT_TREE_PAGE_LEVEL) {
 		total = pbft_tree_encode(&s->tree, req->level, index, node);
 	} else {
-		struct xfer_cached *c = cached_page(x, s, index);
+		struct xfer_cached *c = cached_page(x, s, req->level, index);
 
 		if (!c)
 			return;
