@@ -21,7 +21,7 @@ progs :=
 core-src := $(wildcard kmod/core/*.c)
 include $(wildcard userspace/*/build.mk selftests/*/build.mk)
 
-.PHONY: all userspace modules check demo bench sim install modules_install \
+.PHONY: all userspace modules check demo sim install modules_install \
 	dkms-install deps clean help
 .DEFAULT_GOAL := all
 
@@ -32,10 +32,11 @@ help:
 	@echo 'make demo        four VMs, one replicated log, a killed primary: the main job'
 	@echo 'make check       all tests; installs what it needs; about 25 minutes'
 	@echo 'make sim         the simulator: SEEDS=N START=S REPLICAS=n'
-	@echo 'make bench       latency and throughput, kernel against userspace, as ratios'
+	@echo 'make fuzz        the fuzzers: FUZZ_TIME=seconds each'
 	@echo 'make modules     pbft.ko for KVER=$(KVER)'
 	@echo 'make install     programs, man pages and header below PREFIX=$(PREFIX)'
-	@echo 'make modules_install, make dkms-install   the module, for this machine'
+	@echo 'make modules_install   pbft.ko for the running kernel (or KVER=)'
+	@echo 'make dkms-install      sources for DKMS, below $(PREFIX_SRC)'
 	@echo 'make deps        Debian packages that are missing'
 
 deps:
@@ -77,6 +78,33 @@ modules:
 	cp -asuf $(CURDIR)/kmod/. $(B)/kmod/$(KVER)/
 	find $(B)/kmod/$(KVER) -xtype l -delete
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/$(B)/kmod/$(KVER) PBFT_TOP=$(CURDIR) $(KFLAGS) modules
+
+VERSION := $(shell sed -n 's/^MODULE_VERSION("\(.*\)");/\1/p' kmod/main.c)
+PREFIX_SRC ?= /usr/src
+RUNNING ?= $(if $(filter command line,$(origin KVER)),$(KVER),$(shell uname -r))
+bindir = $(DESTDIR)$(PREFIX)/bin
+mandir = $(DESTDIR)$(PREFIX)/share/man
+srcdir = $(DESTDIR)$(PREFIX_SRC)/pbft-$(VERSION)
+
+install: userspace
+	install -d $(bindir) $(mandir)/man5 $(mandir)/man8 $(DESTDIR)$(PREFIX)/include/linux
+	install $(addprefix $(B)/bin/,pbftctl pbftd pbft-kv pbft-bench) $(bindir)
+	install -m 644 Documentation/man/*.5 $(mandir)/man5
+	install -m 644 Documentation/man/*.8 $(mandir)/man8
+	install -m 644 uapi/linux/pbft.h $(DESTDIR)$(PREFIX)/include/linux
+
+modules_install:
+	$(MAKE) modules KVER=$(RUNNING)
+	$(MAKE) -C /lib/modules/$(RUNNING)/build M=$(CURDIR)/$(B)/kmod/$(RUNNING) \
+		PBFT_TOP=$(CURDIR) INSTALL_MOD_DIR=updates modules_install
+
+# After it: dkms install pbft/$(VERSION)
+dkms-install:
+	install -d $(srcdir)/core $(srcdir)/uapi/linux
+	install -m 644 kmod/Kbuild kmod/*.c kmod/*.h kmod/*.sh $(srcdir)
+	install -m 644 kmod/core/*.c kmod/core/*.h $(srcdir)/core
+	install -m 644 uapi/linux/pbft.h $(srcdir)/uapi/linux
+	sed 's/@VERSION@/$(VERSION)/' kmod/dkms.conf.in > $(srcdir)/dkms.conf
 
 clean:
 	rm -rf $(B)

@@ -45,7 +45,7 @@ fi
 out=$(mktemp) || exit 1
 trap 'rm -f "$out" "$out.status"' EXIT
 
-splat='WARNING:|BUG:|Oops|KASAN|KFENCE|UBSAN|Kernel panic|general protection|nable to handle|INFO: |stall|possible .*deadlock|suspicious RCU|refcount_t:|list_(add|del) corruption|scheduling while atomic|sleeping function|unregister_netdevice: waiting|memory leak|unreferenced object|Call Trace'
+splat='WARNING:|BUG:|Oops|KASAN|KFENCE|UBSAN|Kernel panic|general protection|nable to handle|INFO: |detected .*stall|possible .*deadlock|suspicious RCU|refcount_t:|list_(add|del) corruption|scheduling while atomic|sleeping function|unregister_netdevice: waiting|memory leak|unreferenced object|Call Trace'
 
 seconds()
 {

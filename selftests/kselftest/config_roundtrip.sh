@@ -72,6 +72,15 @@ check "and the new client" grep -q 'client 200:' "$T/show"
 grep -q 'client 109:' "$T/show"
 check_is "and not the one removed" $? 1
 
+# waiting
+ctl wait "$NAME" --seq 1000 --timeout 500ms >/dev/null 2>"$T/err"
+check_is "wait that is not fulfilled ends with status 3" $? 3
+check "and tells where the instance is" grep -q "timeout; it is up view" "$T/err"
+ctl wait nobody --active --timeout 10 2>"$T/err"
+check_is "wait for what is not there fails" $? 1
+check_is "with the kernel's words" "$(cat "$T/err")" \
+	"pbftctl wait: nobody: no instance has the name 'nobody'"
+
 # events
 background monitor ip netns exec "${NS}0" pbftctl monitor --json
 monitor=$PID

@@ -594,6 +594,8 @@ init
  * thing after the other, each does it or leaves it out, and all send a
  * VIEW-CHANGE for every view.
  */
+#define MORE	(view[0] < VIEWS)	/* in the last, who can act does */
+
 init
 {
 	byte i, w;
@@ -604,12 +606,12 @@ init
 		for (i : 0 .. CORRECT - 1) {
 			if
 			:: MAY_ENTER(i) -> forge(view[i], w); enter_any(i); unforge()
-			:: true
+			:: MORE || !MAY_ENTER(i) -> skip
 			fi;
 			maybe_promise_early(i);
 			if
 			:: MAY_VOTE(i) -> vote_any(i)
-			:: true
+			:: MORE || !MAY_VOTE(i) -> skip
 			fi
 		};
 		d_step {
@@ -623,7 +625,7 @@ init
 			maybe_promise_early(i);
 			if
 			:: MAY_PREPARE(i) -> prepared(i)
-			:: true
+			:: MORE || !MAY_PREPARE(i) -> skip
 			fi
 		};
 		i = 0;

@@ -44,13 +44,28 @@ static void schedule(struct sim_node *node)
 	ev->gen = app->gen;
 }
 
+/* A paused daemon is behind with its reading: of such items only the last matters. */
+static void supersede(struct sim_app *app, u8 type)
+{
+	u32 i, to = app->q_head;
+
+	if (type != PBFT_OUT_FETCH_STATE && type != PBFT_OUT_DISCARD)
+		return;
+	for (i = app->q_head; i != app->q_tail; i++)
+		if (app->queue[i % APP_QUEUE].type != type)
+			app->queue[to++ % APP_QUEUE] = app->queue[i % APP_QUEUE];
+	app->q_tail = to;
+}
+
 void app_take(struct sim_node *node, struct pbft_out *out)
 {
 	struct sim_app *app = &node->app;
-	struct app_item *it = &app->queue[app->q_tail % APP_QUEUE];
+	struct app_item *it;
 
 	if (!app->bound)
 		return;
+	supersede(app, out->type);
+	it = &app->queue[app->q_tail % APP_QUEUE];
 	if (app->q_tail - app->q_head == APP_QUEUE) {
 		sim_violation(node->sim, "application queue of replica %u overflows", node->id);
 		return;

@@ -10,7 +10,7 @@
 #include "internal.h"
 
 #define PHASE_STEP (20 * MS)
-#define EVENTS_MAX 20000000ull
+#define EVENTS_MAX 3000000ull
 
 void sim_violation(struct sim *sim, const char *fmt, ...)
 {

@@ -294,12 +294,11 @@ static void test_retarget(struct pbft_store *src)
 	struct pbft_store *st = test_store("x-moving", 1);
 	struct pbft_digest root, first = src->tree.root.digest;
 	u64 pages;
-	u32 i;
 
 	network(src, st);
 	pbft_xfer_fetch(peers[0].x, now, &src->head, &first, 0xe);
-	for (i = 0; i < 150; i++)
-		step();
+	while (pbft_xfer_stats(peers[0].x)->pages < 150 && step())
+		;
 	ok(st->head.seq == 0 && !st->n_snapshots &&
 	   pbft_xfer_stats(peers[0].x)->pages > 100,
 	   "half a state is neither the state nor served");
@@ -421,7 +420,6 @@ static void test_delta(void)
 	struct pbft_store *st = test_store("x-delta", 1);
 	const struct pbft_xfer_stats *s;
 	struct pbft_digest root;
-	u32 i;
 
 	fill_large(src, 0, 5000, 1);
 	pbft_store_checkpoint(src, &root);
@@ -447,8 +445,8 @@ static void test_delta(void)
 	st = test_store("x-delta2", 1);
 	network(src, st);
 	pbft_xfer_fetch(peers[0].x, now, &src->head, &src->tree.root.digest, 0xe);
-	for (i = 0; i < 300; i++)
-		step();
+	while (pbft_xfer_stats(peers[0].x)->pages < 150 && step())
+		;
 	fill_large(src, 0, 5000, 3);
 	fill_large(src, 0, 4900, 2);
 	fill_large(src, 0, 4800, 1);

@@ -188,6 +188,8 @@ static int write_keys(struct genconf *g)
 		rc = write_key_file(g->cmd, path, g->nodes[i].private_key);
 		g->nodes[i].written = !rc;
 	}
+	if (!rc)
+		rc = sync_keys(g->cmd, g->dir);
 	for (u32 i = 0; i < g->n_nodes && rc; i++) {
 		key_path(g, &g->nodes[i], path, sizeof(path));
 		if (g->nodes[i].written)

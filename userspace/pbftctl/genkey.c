@@ -21,6 +21,8 @@ static int run(const struct command *cmd, int argc, char **argv)
 		return failed(cmd, "no random numbers: %s", strerror(-rc));
 	if (path) {
 		rc = write_key_file(cmd, path, key);
+		if (!rc)
+			rc = sync_keys(cmd, path);
 	} else {
 		if (!fstat(1, &st) && S_ISREG(st.st_mode) && (st.st_mode & 077))
 			fprintf(stderr,

@@ -76,6 +76,8 @@ int set_failed(const struct command *cmd, struct pbft_nl *nl, const char *name);
 /* Write @key as text to a new file that only we can read. */
 int write_key_file(const struct command *cmd, const char *path,
 		   const u8 key[32]);
+/* Whatever was written where @path is survives a power cut. */
+int sync_keys(const struct command *cmd, const char *path);
 
 /* ---- status.c: an instance for people and for programs ------------------- */
 

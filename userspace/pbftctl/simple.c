@@ -99,6 +99,7 @@ const struct command cmd_rotate_key = {
 	.help =
 	"GENERATION is a number from 0 to 255, newer than the present one: up to 127\n"
 	"ahead of it, counting on from 255 at 0. Receivers derive the new keys by\n"
-	"themselves and accept old and new meanwhile; no message is lost.\n",
+	"themselves and accept old and new for a while; no message is lost when the\n"
+	"generations follow one by one and not at once.\n",
 	.run = run_rotate_key,
 };

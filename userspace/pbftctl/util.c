@@ -169,8 +169,7 @@ int write_key_file(const struct command *cmd, const char *path,
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		rc = failed(cmd, "%s: %s", path, strerror(errno));
-	} else if (write(fd, text, len) != (ssize_t)len || fsync(fd) ||
-		   close(fd)) {
+	} else if (write(fd, text, len) != (ssize_t)len || close(fd)) {
 		rc = failed(cmd, "%s: cannot be written: %s", path,
 			    strerror(errno));
 		unlink(path);
@@ -179,4 +178,15 @@ int write_key_file(const struct command *cmd, const char *path,
 	}
 	explicit_bzero(text, sizeof(text));
 	return rc;
+}
+
+int sync_keys(const struct command *cmd, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || syncfs(fd))
+		return failed(cmd, "%s: cannot be made durable: %s", path,
+			      strerror(errno));
+	close(fd);
+	return 0;
 }

@@ -39,11 +39,14 @@ struct pbft_xfer *pbft_xfer_create(struct pbft_store *st, u32 mtu,
 	x->ops = ops;
 	x->arg = arg;
 	x->retry = U64_MAX;
+	x->flight_max = 2 * XFER_FLIGHT_MIN;
 	return x;
 }
 
-static void job_free(struct xfer_job *j)
+static void job_free(struct pbft_xfer *x, struct xfer_job *j)
 {
+	x->inflight -= j->inflight;
+	x->job_bytes -= j->size;
 	free(j->buf);
 	free(j->state);
 	memset(j, 0, sizeof(*j));
@@ -54,7 +57,7 @@ static void stop_jobs(struct pbft_xfer *x)
 	u32 i;
 
 	for (i = 0; i < XFER_JOBS; i++)
-		job_free(&x->jobs[i]);
+		job_free(x, &x->jobs[i]);
 	x->retry = U64_MAX;
 }
 
@@ -95,17 +98,33 @@ static void ask(struct pbft_xfer *x, const struct xfer_job *j, u32 chunk)
 	x->ops->send(x->arg, j->peer, h, sizeof(*h) + PBFT_DIGEST_LEN);
 }
 
+/* Every node may ask for one chunk, however many are in flight. */
 static void ask_more(struct pbft_xfer *x, struct xfer_job *j)
+{
+	for (; j->next < j->chunks; j->next++) {
+		if (j->state[j->next] != CHUNK_TODO)
+			continue;
+		if (j->inflight && x->inflight >= x->flight_max)
+			break;
+		j->state[j->next] = CHUNK_ASKED;
+		j->inflight++;
+		x->inflight++;
+		ask(x, j, j->next);
+	}
+}
+
+/* Ask for what was asked for and did not come, and for all that did not yet. */
+static void ask_again(struct pbft_xfer *x, struct xfer_job *j)
 {
 	u32 i;
 
-	for (i = 0; i < j->chunks && j->inflight < XFER_WINDOW; i++) {
-		if (j->state[i] != CHUNK_TODO)
-			continue;
-		j->state[i] = CHUNK_ASKED;
-		j->inflight++;
-		ask(x, j, i);
-	}
+	for (i = 0; i < j->chunks; i++)
+		if (j->state[i] == CHUNK_ASKED)
+			j->state[i] = CHUNK_TODO;
+	x->inflight -= j->inflight;
+	j->inflight = 0;
+	j->next = 0;
+	ask_more(x, j);
 }
 
 /* The next of the peers that is not known to lie or to be away; -1: none. */
@@ -143,13 +162,12 @@ static void job_restart(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 
 	if (peer < 0) {
 		x->retry = min(x->retry, now + TIMEOUT);
-		job_free(j);
+		job_free(x, j);
 		return;
 	}
 	j->peer = peer;
 	j->rid = ++x->last_rid;
 	j->timeouts = 0;
-	j->inflight = 0;
 	j->got = 0;
 	for (i = 0; i < j->chunks; i++) {
 		if (j->state[i] == CHUNK_HERE)
@@ -158,7 +176,7 @@ static void job_restart(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 			j->state[i] = CHUNK_TODO;
 	}
 	j->deadline = now + TIMEOUT;
-	ask_more(x, j);
+	ask_again(x, j);
 }
 
 /* Memory for the node that @j is to fetch. */
@@ -174,6 +192,7 @@ static int job_room(struct pbft_xfer *x, struct xfer_job *j)
 	else
 		j->size = pbft_tree_children(j->level, j->index, &first) *
 			  sizeof(struct pbft_tree_child);
+	x->job_bytes += j->size;
 	j->chunks = DIV_ROUND_UP(j->size, xfer_chunk_max(x));
 	j->buf = malloc(j->size + 1);
 	j->state = calloc(1, j->chunks + 1);
@@ -182,7 +201,7 @@ static int job_room(struct pbft_xfer *x, struct xfer_job *j)
 	snprintf(x->st->err, sizeof(x->st->err),
 		 "out of memory for a page of %llu bytes",
 		 (unsigned long long)j->size);
-	job_free(j);
+	job_free(x, j);
 	return -ENOMEM;
 }
 
@@ -230,6 +249,9 @@ static bool busy(const struct pbft_xfer *x, u32 level, u32 index)
 static bool slot_free(const struct pbft_xfer *x)
 {
 	u32 i;
+
+	if (x->job_bytes > XFER_JOB_BYTES || x->inflight >= x->flight_max)
+		return false;
 
 	for (i = 0; i < XFER_JOBS; i++)
 		if (!x->jobs[i].used)
@@ -425,6 +447,8 @@ static int take_page(struct pbft_xfer *x, struct xfer_job *j)
 	if (!err)
 		err = pbft_store_stage(x->st, j->index, want, j->buf);
 	x->stats.pages += !err;
+	if (!err && ++x->staged % XFER_STAGE_GROUP == 0)
+		err = pbft_store_commit(x->st);
 	return err;
 }
 
@@ -455,6 +479,7 @@ static int take_index(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 		return 1;
 	x->stats.indexes++;
 	free(j->state);
+	x->job_bytes -= j->size;
 	j->level = PBFT_TREE_PAGE_LEVEL;
 	err = job_room(x, j);
 	if (!err) {
@@ -505,6 +530,9 @@ static int recv_data(struct pbft_xfer *x, u64 now, struct xfer_job *j,
 	memcpy(j->buf + off, h->data, len);
 	j->state[chunk] = CHUNK_GOT;
 	j->inflight--;
+	x->inflight--;
+	if (x->flight_max < XFER_FLIGHT_MAX && chunk % 4 == 0)
+		x->flight_max++;
 	j->got++;
 	j->timeouts = 0;
 	j->deadline = now + TIMEOUT;
@@ -525,7 +553,7 @@ static int recv_data(struct pbft_xfer *x, u64 now, struct xfer_job *j,
 	}
 	/* After its index a page is still to come. */
 	if (j->used && j->got == j->chunks)
-		job_free(j);
+		job_free(x, j);
 	return advance(x, now);
 }
 
@@ -561,20 +589,18 @@ int pbft_xfer_recv(struct pbft_xfer *x, u64 now, u32 peer, const void *data,
 
 static void job_timeout(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 {
-	u32 i;
-
 	x->stats.timeouts++;
+	if (now - x->shrunk_at > TIMEOUT) {
+		x->shrunk_at = now;
+		x->flight_max = max(x->flight_max / 2, (u32)XFER_FLIGHT_MIN);
+	}
 	if (++j->timeouts > 2) {
 		peer_pause(x, j->peer, now);
 		job_restart(x, j, now);
 		return;
 	}
-	for (i = 0; i < j->chunks; i++)
-		if (j->state[i] == CHUNK_ASKED)
-			j->state[i] = CHUNK_TODO;
-	j->inflight = 0;
 	j->deadline = now + (TIMEOUT << j->timeouts);
-	ask_more(x, j);
+	ask_again(x, j);
 }
 
 int pbft_xfer_tick(struct pbft_xfer *x, u64 now)

@@ -5,9 +5,13 @@
 
 #include "xfer.h"
 
-#define XFER_JOBS	8	/* nodes being fetched at a time */
-#define XFER_WINDOW	8	/* chunks of one node in flight */
-#define XFER_CACHE	8	/* encoded pages kept for the chunks still to come */
+#define XFER_JOBS	64	/* nodes being fetched at a time */
+#define XFER_JOB_BYTES	(64ull << 20)	/* ... unless they are so large together */
+#define XFER_FLIGHT_MIN	32	/* chunks asked for and not here: limits of the limit */
+#define XFER_FLIGHT_MAX	512
+#define XFER_CACHE	64	/* encoded pages kept for the chunks still to come */
+#define XFER_CACHE_BYTES	(64ull << 20)	/* ... unless they are so large together */
+#define XFER_STAGE_GROUP	64	/* pages staged in one transaction */
 
 struct xfer_job {
 	bool used;
@@ -17,6 +21,7 @@ struct xfer_job {
 	u32 peer;
 	u32 timeouts;		/* in a row */
 	u32 inflight;
+	u32 next;		/* the chunks before were asked for */
 	u32 chunks, got;
 	u64 size;
 	u64 deadline;
@@ -54,11 +59,15 @@ struct pbft_xfer {
 	u8 strikes[PBFT_N_MAX];	/* times in a row that it had no answer */
 	u32 last_peer, last_rid;
 	u64 retry;		/* no peer to ask: look again then */
+	u32 inflight, flight_max;	/* chunks; the limit follows the losses */
+	u64 shrunk_at;		/* when it was lowered last */
+	u64 job_bytes;
+	u32 staged;		/* pages since the last commit */
 	struct xfer_job jobs[XFER_JOBS];
 
 	/* serving */
 	struct xfer_cached cache[XFER_CACHE];
-	u64 cache_clock;
+	u64 cache_clock, cache_bytes;
 	struct xfer_budget budget[PBFT_N_MAX];
 };
 

@@ -29,8 +29,9 @@ static bool within_budget(struct pbft_xfer *x, u64 now, u32 peer)
 	return true;
 }
 
-static void cached_free(struct xfer_cached *c)
+static void cached_free(struct pbft_xfer *x, struct xfer_cached *c)
 {
+	x->cache_bytes -= c->len;
 	free(c->buf);
 	memset(c, 0, sizeof(*c));
 }
@@ -40,7 +41,28 @@ void pbft_xfer_cache_free(struct pbft_xfer *x)
 	u32 i;
 
 	for (i = 0; i < XFER_CACHE; i++)
-		cached_free(&x->cache[i]);
+		cached_free(x, &x->cache[i]);
+}
+
+/* The place of what was used longest ago; more of that if it is too much. */
+static struct xfer_cached *make_room(struct pbft_xfer *x)
+{
+	struct xfer_cached *oldest;
+	u32 i;
+
+	do {
+		oldest = NULL;
+		for (i = 0; i < XFER_CACHE; i++) {
+			struct xfer_cached *c = &x->cache[i];
+
+			if (x->cache_bytes > XFER_CACHE_BYTES && !c->used)
+				continue;
+			if (!oldest || c->used < oldest->used)
+				oldest = c;
+		}
+		cached_free(x, oldest);
+	} while (x->cache_bytes > XFER_CACHE_BYTES);
+	return oldest;
 }
 
 static int encode(struct pbft_xfer *x, const struct pbft_snapshot *s,
@@ -59,7 +81,7 @@ static struct xfer_cached *cached_page(struct pbft_xfer *x,
 				       const struct pbft_snapshot *s, u8 level,
 				       u32 page)
 {
-	struct xfer_cached *c, *oldest = &x->cache[0];
+	struct xfer_cached *c;
 	u32 i;
 
 	for (i = 0; i < XFER_CACHE; i++) {
@@ -69,17 +91,16 @@ static struct xfer_cached *cached_page(struct pbft_xfer *x,
 			c->used = ++x->cache_clock;
 			return c;
 		}
-		if (c->used < oldest->used)
-			oldest = c;
 	}
-	cached_free(oldest);
-	oldest->page = page;
-	oldest->level = level;
-	if (encode(x, s, oldest))
+	c = make_room(x);
+	c->page = page;
+	c->level = level;
+	if (encode(x, s, c))
 		return NULL;
-	oldest->seq = s->seq;
-	oldest->used = ++x->cache_clock;
-	return oldest;
+	x->cache_bytes += c->len;
+	c->seq = s->seq;
+	c->used = ++x->cache_clock;
+	return c;
 }
 
 static void answer(struct pbft_xfer *x, u32 peer, const struct pbft_xfer_hdr *req,
