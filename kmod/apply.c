@@ -304,7 +304,7 @@ static int deliver_datagram(struct pbft_instance *inst, struct delivery *dv)
 	int err;
 
 	if (sock_full(dv->sk, dv->skb->truesize)) {
-		/* Back to where it was; a binding that ends takes it along. */
+		/* Back to where it was. */
 		skb_queue_head(&d->peer_recv, dv->skb);
 		return -EAGAIN;
 	}

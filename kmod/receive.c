@@ -230,7 +230,7 @@ static bool heavy(const struct pbft_rx *rx)
 static enum pbft_drop rx_fragment(struct pbft_instance *inst,
 				  struct pbft_rx *rx);
 
-/* An authentic message, by its type. RCU, BH off. */
+/* An authentic message, by its type. RCU. */
 static enum pbft_drop rx_deliver(struct pbft_instance *inst, struct pbft_rx *rx,
 				 bool queued)
 {
@@ -360,13 +360,11 @@ void pbft_receive_queued(struct pbft_instance *inst, struct pbft_rx *rx,
 	enum pbft_drop drop;
 
 	rcu_read_lock();
-	local_bh_disable();
 	if (how == PBFT_QUEUED_WHOLE)
 		drop = rx_whole(inst, rx, sender, true);
 	else
 		drop = pbft_rx_check(inst, rx) ?: rx_deliver(inst, rx, true);
 	if (drop != PBFT_OK)
 		count_drop(inst, rx, drop);
-	local_bh_enable();
 	rcu_read_unlock();
 }

@@ -87,6 +87,8 @@ static int setup_parse(struct pbft_setup *s)
 	return err;
 }
 
+/* ---- taking its place ------------------------------------------------------------- */
+
 static int setup_check_up(struct pbft_setup *s)
 {
 	const char *what;

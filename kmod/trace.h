@@ -33,6 +33,7 @@ DECLARE_EVENT_CLASS(pbft_message,
 	TP_ARGS(inst, out, peer, type, view, seq, len),
 	TP_STRUCT__entry(
 		__array(char, name, PBFT_TRACE_NAME_LEN)
+		__field(u32, self)
 		__field(bool, out)
 		__field(u8, type)
 		__field(u32, peer)
@@ -42,6 +43,7 @@ DECLARE_EVENT_CLASS(pbft_message,
 	),
 	TP_fast_assign(
 		memcpy(__entry->name, inst->name, PBFT_TRACE_NAME_LEN);
+		__entry->self = inst->conf.self.self;
 		__entry->out = out;
 		__entry->type = type;
 		__entry->peer = peer;
@@ -49,8 +51,9 @@ DECLARE_EVENT_CLASS(pbft_message,
 		__entry->view = view;
 		__entry->seq = seq;
 	),
-	TP_printk("%s %s %u type=%u view=%llu seq=%llu len=%u",
-		  __entry->name, __entry->out ? "to" : "from", __entry->peer,
+	TP_printk("%s[%u] %s %u type=%u view=%llu seq=%llu len=%u",
+		  __entry->name, __entry->self,
+		  __entry->out ? "to" : "from", __entry->peer,
 		  __entry->type, __entry->view, __entry->seq, __entry->len)
 );
 
@@ -75,18 +78,20 @@ TRACE_EVENT(pbft_drop,
 	TP_ARGS(inst, sender, type, reason),
 	TP_STRUCT__entry(
 		__array(char, name, PBFT_TRACE_NAME_LEN)
+		__field(u32, self)
 		__field(u32, sender)
 		__field(u8, type)
 		__field(u8, reason)
 	),
 	TP_fast_assign(
 		memcpy(__entry->name, inst->name, PBFT_TRACE_NAME_LEN);
+		__entry->self = inst->conf.self.self;
 		__entry->sender = sender;
 		__entry->type = type;
 		__entry->reason = reason;
 	),
-	TP_printk("%s sender=%u type=%u reason=%s", __entry->name,
-		  __entry->sender, __entry->type,
+	TP_printk("%s[%u] sender=%u type=%u reason=%s",
+		  __entry->name, __entry->self, __entry->sender, __entry->type,
 		  pbft_trace_drop_name(__entry->reason))
 );
 
@@ -96,15 +101,18 @@ TRACE_EVENT(pbft_task,
 	TP_ARGS(inst, type, seq),
 	TP_STRUCT__entry(
 		__array(char, name, PBFT_TRACE_NAME_LEN)
+		__field(u32, self)
 		__field(u8, type)
 		__field(u64, seq)
 	),
 	TP_fast_assign(
 		memcpy(__entry->name, inst->name, PBFT_TRACE_NAME_LEN);
+		__entry->self = inst->conf.self.self;
 		__entry->type = type;
 		__entry->seq = seq;
 	),
-	TP_printk("%s %s seq=%llu", __entry->name,
+	TP_printk("%s[%u] %s seq=%llu",
+		  __entry->name, __entry->self,
 		  __print_symbolic(__entry->type,
 			{ PBFT_OUT_APPLY, "apply" },
 			{ PBFT_OUT_SNAPSHOT, "snapshot" },
@@ -119,17 +127,20 @@ TRACE_EVENT(pbft_answer,
 	TP_ARGS(inst, cmd, seq, err),
 	TP_STRUCT__entry(
 		__array(char, name, PBFT_TRACE_NAME_LEN)
+		__field(u32, self)
 		__field(u8, cmd)
 		__field(int, err)
 		__field(u64, seq)
 	),
 	TP_fast_assign(
 		memcpy(__entry->name, inst->name, PBFT_TRACE_NAME_LEN);
+		__entry->self = inst->conf.self.self;
 		__entry->cmd = cmd;
 		__entry->err = err;
 		__entry->seq = seq;
 	),
-	TP_printk("%s %s seq=%llu err=%d", __entry->name,
+	TP_printk("%s[%u] %s seq=%llu err=%d",
+		  __entry->name, __entry->self,
 		  __print_symbolic(__entry->cmd,
 			{ PBFT_CMD_EXECUTED, "executed" },
 			{ PBFT_CMD_CHECKPOINTED, "checkpointed" },
@@ -143,6 +154,7 @@ TRACE_EVENT(pbft_event,
 	TP_ARGS(inst, code, view, seq, replica),
 	TP_STRUCT__entry(
 		__array(char, name, PBFT_TRACE_NAME_LEN)
+		__field(u32, self)
 		__field(u8, code)
 		__field(u32, replica)
 		__field(u64, view)
@@ -150,12 +162,14 @@ TRACE_EVENT(pbft_event,
 	),
 	TP_fast_assign(
 		memcpy(__entry->name, inst->name, PBFT_TRACE_NAME_LEN);
+		__entry->self = inst->conf.self.self;
 		__entry->code = code;
 		__entry->replica = replica;
 		__entry->view = view;
 		__entry->seq = seq;
 	),
-	TP_printk("%s %s view=%llu seq=%llu replica=%u", __entry->name,
+	TP_printk("%s[%u] %s view=%llu seq=%llu replica=%u",
+		  __entry->name, __entry->self,
 		  __print_symbolic(__entry->code,
 			{ PBFT_EV_VIEW_CHANGE, "view-change" },
 			{ PBFT_EV_NEW_VIEW, "new-view" },

@@ -106,6 +106,28 @@ int pbft_checkpointed(struct pbft_core *c, u64 now, u64 seq,
 	return 0;
 }
 
+/* ---- asking for a state -------------------------------------------------- */
+
+static void ask_state(struct pbft_core *c)
+{
+	struct pbft_out out = {
+		.type = PBFT_OUT_FETCH_STATE, .digest = c->fetch.app,
+		.to = pbft_others(c),
+	};
+	struct pbft_ck_claim ignored;
+	u64 who = 0;
+
+	if (!c->bound || c->fetch_asked)
+		return;
+	if (pbft_claim_certified(c, c->fetch.seq, &c->fetch.d, &ignored, &who))
+		out.to = who & pbft_others(c);
+	out.head.seq = c->fetch.seq;
+	out.head.time = c->fetch.time;
+	out.head.chain = c->fetch.chain;
+	c->fetch_asked = true;
+	pbft_emit(c, &out);
+}
+
 /* ---- binding ---------------------------------------------------------- */
 
 int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
@@ -134,7 +156,11 @@ int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
 	    !pbft_own_find(c, head->seq))
 		ask_snapshot(c, head->seq);
 	c->fetch_asked = false;
+	if (c->fetching && head->seq >= c->fetch.seq)
+		c->fetching = false;
 	pbft_check_behind(c);
+	if (c->fetching)
+		ask_state(c);	/* the one before may have died with the question */
 	pbft_advance_committed(c);
 	return 0;
 }
@@ -146,26 +172,6 @@ void pbft_unbind(struct pbft_core *c)
 }
 
 /* ---- state transfer ------------------------------------------------------ */
-
-static void ask_state(struct pbft_core *c)
-{
-	struct pbft_out out = {
-		.type = PBFT_OUT_FETCH_STATE, .digest = c->fetch.app,
-		.to = pbft_others(c),
-	};
-	struct pbft_ck_claim ignored;
-	u64 who = 0;
-
-	if (!c->bound || c->fetch_asked)
-		return;
-	if (pbft_claim_certified(c, c->fetch.seq, &c->fetch.d, &ignored, &who))
-		out.to = who & pbft_others(c);
-	out.head.seq = c->fetch.seq;
-	out.head.time = c->fetch.time;
-	out.head.chain = c->fetch.chain;
-	c->fetch_asked = true;
-	pbft_emit(c, &out);
-}
 
 /* The certified state @target is to replace ours. A newer target replaces an older. */
 void pbft_want_state(struct pbft_core *c, const struct pbft_ck_claim *target)

@@ -42,7 +42,8 @@ static struct pbft_buf *checkpoint(struct fuzz_world *w, u32 sender)
 static struct pbft_buf *vc_ack(struct fuzz_world *w, u32 sender)
 {
 	u8 b = fuzz_u8(&w->in);
-	u32 origin = b % w->id.n;
+	/* from all, each for another: a round of them certifies every VIEW-CHANGE */
+	u32 origin = (b + sender) % w->id.n;
 	u64 view = world_view(w);
 	struct pbft_vc_ack *m;
 	struct pbft_buf *buf = world_buf(w, PBFT_VIEW_CHANGE_ACK, sizeof(*m), sender,

@@ -21,6 +21,10 @@
 #ifndef N_MAX
 #define N_MAX 5
 #endif
+/* Of a PRE-PREPARE or BATCH: more entries than it may have, or up to this many. */
+#ifndef COUNT_MAX
+#define COUNT_MAX 2
+#endif
 
 u32 nondet_u32(void);
 u64 nondet_u64(void);
@@ -169,6 +173,12 @@ int main(void)
 			__CPROVER_assume(type == TYPE);
 		else
 			__CPROVER_assume(!type || type > PBFT_TYPE_MAX);
+	}
+	if ((TYPE == PBFT_PRE_PREPARE || TYPE == PBFT_BATCH) &&
+	    len >= sizeof(struct pbft_pre_prepare)) {
+		u32 count = le32_to_cpu(((const struct pbft_pre_prepare *)data)->count);
+
+		__CPROVER_assume(count <= COUNT_MAX || count > PBFT_BATCH_MAX);
 	}
 	if (pbft_wire_check(&id, data, len, &head) == PBFT_OK) {
 		__CPROVER_assert(TYPE, "an unknown type is refused");

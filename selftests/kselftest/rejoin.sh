@@ -23,8 +23,9 @@ start_daemon 3
 check "it is mute at first" wait_until grep -q '"mute":true.*"event":"up"' "$T/monitor.log"
 start_load one 100 400
 check "it votes again" wait_voting 3
-check "and said so" grep -q '"event":"recovered"' "$T/monitor.log"
+check "and said so" wait_until grep -q '"event":"recovered"' "$T/monitor.log"
 check "the load ends without an error" wait_load
+check "it is active in a view" wait_active 3
 check "it has the others' state" agree head 0 1 2 3
 
 in_ns 2 ip link set eth0 down

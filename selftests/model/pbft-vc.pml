@@ -143,11 +143,7 @@ hidden byte k, n, victim;
 #endif
 
 /* A2: f + 1 members pre-prepared d in w or later, or two digests since w. */
-#ifdef NO_ALT
-#define A2_SAYS(m, d, w) (m.qv[d] >= (w))
-#else
 #define A2_SAYS(m, d, w) (m.qv[d] >= (w) || m.alt >= (w))
-#endif
 #define A2_BY(i, v, d, w) (IN_V(i, v) && A2_SAYS(vc[AT(v, i)], d, w))
 #ifdef NO_A2
 #define A2(v, d, w, x)	true
@@ -259,6 +255,7 @@ inline vc_alt(m)
 {
 	n = 0;
 	m.alt = 0;
+#ifndef NO_ALT
 	for (k : 1 .. DIGESTS) {
 		if
 		:: m.qv[k] > n -> m.alt = n; n = m.qv[k]
@@ -266,6 +263,7 @@ inline vc_alt(m)
 		:: else
 		fi
 	}
+#endif
 }
 
 /* ---- what a correct replica does ------------------------------------------- */
@@ -291,6 +289,7 @@ inline vote(i, d)
 	d_step {
 		prepare[AT(view[i], i)] = d;
 		q_add(i, d);
+		chosen[i] = FREE;	/* has served its purpose */
 		used = MAX(used, d);
 #ifdef MIXED_PREPARES
 		prepare_ever[i] = prepare_ever[i] | (1 << d);
@@ -423,8 +422,9 @@ inline forge(v, w)
 		:: FRESH_Q(3) -> forged.qv[3] = w
 		:: true
 		fi
-	}
-	d_step { vc_alt(forged) }
+	};
+	skip;
+	d_step { vc_alt(forged) };
 	select(w : 0 .. (v) - 1);
 	forged.pv = w;
 	if
@@ -594,7 +594,52 @@ init
  * thing after the other, each does it or leaves it out, and all send a
  * VIEW-CHANGE for every view.
  */
+#ifdef FINE			/* other replicas' choices in states of their own */
+#define PHASE
+#define EACH	atomic
+#define MORE	true
+#else
+#define PHASE	atomic
+#define EACH
 #define MORE	(view[0] < VIEWS)	/* in the last, who can act does */
+#endif
+
+inline step_vote(i, w)
+{
+	if
+	:: MAY_ENTER(i) -> forge(view[i], w); enter_any(i); unforge()
+	:: MORE || !MAY_ENTER(i) -> skip
+	fi;
+	maybe_promise_early(i);
+	if
+	:: MAY_VOTE(i) -> vote_any(i)
+	:: MORE || !MAY_VOTE(i) -> skip
+	fi
+}
+
+inline step_prepare(i)
+{
+	maybe_promise_early(i);
+	if
+	:: MAY_PREPARE(i) -> prepared(i)
+	:: MORE || !MAY_PREPARE(i) -> skip
+	fi
+}
+
+/* Liveness, as far as it is one: all correct VIEW-CHANGEs allow a decision. */
+inline check_decidable()
+{
+#ifdef LIVE
+	if
+	:: DECIDABLE(view[0])
+	:: else ->
+		printf("view %d: no decision\n", view[0]);
+		assert(false)
+	fi
+#else
+	skip
+#endif
+}
 
 init
 {
@@ -602,33 +647,21 @@ init
 
 	d_step { START(0); START(1); START(2) };
 	do
-	:: atomic {
+	:: PHASE {
 		for (i : 0 .. CORRECT - 1) {
-			if
-			:: MAY_ENTER(i) -> forge(view[i], w); enter_any(i); unforge()
-			:: MORE || !MAY_ENTER(i) -> skip
-			fi;
-			maybe_promise_early(i);
-			if
-			:: MAY_VOTE(i) -> vote_any(i)
-			:: MORE || !MAY_VOTE(i) -> skip
-			fi
+			EACH { step_vote(i, w) }
 		};
+		skip;
 		d_step {
 			forget_vcs(view[0]);
 			forget_choice();
 			i = 0
 		}
 	   };
-	   atomic {
+	   PHASE {
 		for (i : 0 .. CORRECT - 1) {
-			maybe_promise_early(i);
-			if
-			:: MAY_PREPARE(i) -> prepared(i)
-			:: MORE || !MAY_PREPARE(i) -> skip
-			fi
+			EACH { step_prepare(i) }
 		};
-		i = 0;
 		if
 		:: view[0] == VIEWS -> break
 		:: else
@@ -639,9 +672,8 @@ init
 			leave(0);
 			leave(1);
 			leave(2);
-#ifdef LIVE
-			assert(DECIDABLE(view[0]))
-#endif
+			check_decidable();
+			i = 0
 		}
 	   }
 	od

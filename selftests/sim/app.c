@@ -49,7 +49,8 @@ static void supersede(struct sim_app *app, u8 type)
 {
 	u32 i, to = app->q_head;
 
-	if (type != PBFT_OUT_FETCH_STATE && type != PBFT_OUT_DISCARD)
+	if ((type != PBFT_OUT_FETCH_STATE && type != PBFT_OUT_DISCARD) ||
+	    app->q_tail - app->q_head < APP_QUEUE / 2)
 		return;
 	for (i = app->q_head; i != app->q_tail; i++)
 		if (app->queue[i % APP_QUEUE].type != type)

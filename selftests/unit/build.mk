@@ -37,3 +37,12 @@ progs += unit-pbftd
 unit-pbftd-src = selftests/unit/test-pbftd.c selftests/unit/replicas.c \
 	$(libpbft-client-src)
 unit-pbftd-lib = -ljson-c $(libpbft-client-lib)
+
+progs += unit-wire unit-frag unit-decide
+unit-wire-src = selftests/unit/test-wire.c userspace/libpbft/hash.c $(libpbft-core-src)
+unit-wire-lib = -lcrypto
+unit-frag-src = selftests/unit/test-frag.c userspace/libpbft/hash.c $(libpbft-core-src)
+unit-frag-lib = -lcrypto
+unit-decide-src = selftests/unit/test-decide.c userspace/libpbft/hash.c \
+	kmod/core/decide.c $(libpbft-core-src)
+unit-decide-lib = -lcrypto

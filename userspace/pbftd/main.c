@@ -2,12 +2,11 @@
 /*
  * pbftd: the daemon that owns the application's state.
  *
- * This file turns the command line into a store, a service and a backend, and
- * goes round between them until it is told to stop.
+ * This file makes a store, a service and a backend of the options, and goes round
+ * between them until it is told to stop.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 #include "app.h"
 #include "log.h"
+#include "options.h"
 #include "status.h"
 
 #define NSEC_PER_SEC	1000000000ull
@@ -26,20 +26,6 @@
 #define SIGNAL_INTERVAL	(10 * 1000000ull)
 #define BUSY		16	/* datagrams in one turn: look again at once */
 #define STATUS_MIN	(50 * 1000000ull)	/* between two that events cause */
-
-enum {
-	EXIT_OK,
-	EXIT_FAILED,
-	EXIT_USAGE,
-};
-
-struct options {
-	const char *instance, *db, *status, *pidfile;
-	struct pbft_user_opts user;
-	struct pbft_store_opts store;
-	bool userspace, dump_head, null_service;
-	u32 null_reply;
-};
 
 struct daemon {
 	struct options o;
@@ -50,223 +36,6 @@ struct daemon {
 	u64 status_at;		/* of the last status file */
 	char err[PBFT_ERR_MAX + 256];
 };
-
-/* ---- command line -------------------------------------------------------------- */
-
-static const char usage_text[] =
-"usage: pbftd -i NAME --db DIR [options]\n"
-"       pbftd --userspace -c FILE -k FILE --db DIR [options]\n"
-"       pbftd --dump-head --db DIR\n"
-"\n"
-"The application of a replica: a key-value store, or nothing for measuring.\n"
-"\n"
-"  -i, --instance NAME     be the application of this instance in the kernel\n"
-"  -u, --userspace         host the replica in this process\n"
-"  -c, --cluster FILE        the cluster file\n"
-"  -k, --key FILE            our private key\n"
-"  -s, --self ID             our replica id; default: whose key it is\n"
-"      --genesis             this cluster has never run before\n"
-"      --busy-poll USEC      spin so long before sleeping; default 0\n"
-"      --status FILE         keep a status file, JSON, four times a second\n"
-"      --lax-key             accept a key file that others may read\n"
-"\n"
-"  -d, --db DIR            the database; created if there is none\n"
-"      --sync checkpoint   flush to disk at checkpoints; the default\n"
-"      --sync always       flush before results are returned\n"
-"      --map-size SIZE     the most the database may grow to; default 16G\n"
-"      --check             verify the whole database first\n"
-"      --service kv|null   default kv; null needs no database\n"
-"      --null-reply BYTES  size of the null service's results; default 0\n"
-"\n"
-"      --pidfile FILE\n"
-"      --foreground        the default, and the only way\n"
-"  -v, --verbose\n"
-"      --dump-head         print where the database stands, and its digest\n"
-"  -h, --help\n";
-
-enum {
-	OPT_GENESIS = 256, OPT_BUSY_POLL, OPT_STATUS, OPT_LAX_KEY, OPT_SYNC,
-	OPT_MAP_SIZE, OPT_CHECK, OPT_SERVICE, OPT_NULL_REPLY, OPT_PIDFILE,
-	OPT_FOREGROUND, OPT_DUMP_HEAD,
-};
-
-static const struct option long_options[] = {
-	{ "instance", required_argument, NULL, 'i' },
-	{ "userspace", no_argument, NULL, 'u' },
-	{ "cluster", required_argument, NULL, 'c' },
-	{ "key", required_argument, NULL, 'k' },
-	{ "self", required_argument, NULL, 's' },
-	{ "db", required_argument, NULL, 'd' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "genesis", no_argument, NULL, OPT_GENESIS },
-	{ "busy-poll", required_argument, NULL, OPT_BUSY_POLL },
-	{ "status", required_argument, NULL, OPT_STATUS },
-	{ "lax-key", no_argument, NULL, OPT_LAX_KEY },
-	{ "sync", required_argument, NULL, OPT_SYNC },
-	{ "map-size", required_argument, NULL, OPT_MAP_SIZE },
-	{ "check", no_argument, NULL, OPT_CHECK },
-	{ "service", required_argument, NULL, OPT_SERVICE },
-	{ "null-reply", required_argument, NULL, OPT_NULL_REPLY },
-	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
-	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
-	{ "dump-head", no_argument, NULL, OPT_DUMP_HEAD },
-	{ }
-};
-
-static int bad_usage(const char *what, const char *value)
-{
-	fprintf(stderr, "pbftd: %s%s%s\npbftd --help tells how it is used\n", what,
-		value ? ": " : "", value ? value : "");
-	return EXIT_USAGE;
-}
-
-/* A number up to @max, with K, M or G behind it if @suffix. */
-static bool number(const char *text, bool suffix, u64 max, u64 *out)
-{
-	static const char units[] = "KMG";
-	char *end;
-	const char *unit;
-	u64 v;
-
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	v = strtoull(text, &end, 10);
-	if (errno)
-		return false;
-	unit = suffix && *end ? strchr(units, *end) : NULL;
-	if (unit) {
-		u32 shift = 10 * (unit - units + 1);
-
-		if (v > U64_MAX >> shift)
-			return false;
-		v <<= shift;
-		end++;
-	}
-	*out = v;
-	return !*end && v <= max;
-}
-
-static int set_number(struct options *o, int opt, const char *text)
-{
-	u64 v;
-
-	switch (opt) {
-	case 's':
-		if (!number(text, false, PBFT_N_MAX - 1, &v))
-			return bad_usage("--self is a replica's id", text);
-		o->user.self = v;
-		return 0;
-	case OPT_BUSY_POLL:
-		if (!number(text, false, 1000000, &v))
-			return bad_usage("--busy-poll is 0 to 1000000 microseconds",
-					 text);
-		o->user.busy_poll = v * 1000;
-		return 0;
-	case OPT_MAP_SIZE:
-		if (!number(text, true, 1ull << 46, &v) || v < 1u << 20)
-			return bad_usage("--map-size is 1M or more", text);
-		o->store.map_size = v & ~4095ull;
-		return 0;
-	default:
-		if (!number(text, true, PBFT_OP_MAX, &v))
-			return bad_usage("--null-reply is 0 to 61440 bytes", text);
-		o->null_reply = v;
-		return 0;
-	}
-}
-
-static int set_word(struct options *o, int opt, const char *text)
-{
-	if (opt == OPT_SYNC) {
-		if (!strcmp(text, "always"))
-			o->store.sync = PBFT_SYNC_ALWAYS;
-		else if (!strcmp(text, "checkpoint"))
-			o->store.sync = PBFT_SYNC_CHECKPOINT;
-		else
-			return bad_usage("--sync is checkpoint or always", text);
-	} else {
-		if (!strcmp(text, "null"))
-			o->null_service = true;
-		else if (!strcmp(text, "kv"))
-			o->null_service = false;
-		else
-			return bad_usage("--service is kv or null", text);
-	}
-	return 0;
-}
-
-/* Return -1 to go on, or an exit code. */
-static int set_option(struct options *o, int opt, const char *arg)
-{
-	switch (opt) {
-	case 'i': o->instance = arg; break;
-	case 'u': o->userspace = true; break;
-	case 'c': o->user.cluster_path = arg; break;
-	case 'k': o->user.key_path = arg; break;
-	case 'd': o->db = arg; break;
-	case 'v': pbft_log_verbose(true); break;
-	case OPT_GENESIS: o->user.genesis = true; break;
-	case OPT_STATUS: o->status = arg; break;
-	case OPT_LAX_KEY: o->user.lax_key = true; break;
-	case OPT_CHECK: o->store.check = true; break;
-	case OPT_PIDFILE: o->pidfile = arg; break;
-	case OPT_FOREGROUND: break;
-	case OPT_DUMP_HEAD: o->dump_head = true; break;
-	case 's':
-	case OPT_BUSY_POLL:
-	case OPT_MAP_SIZE:
-	case OPT_NULL_REPLY:
-		return set_number(o, opt, arg) ?: -1;
-	case OPT_SYNC:
-	case OPT_SERVICE:
-		return set_word(o, opt, arg) ?: -1;
-	case 'h':
-		fputs(usage_text, stdout);
-		return EXIT_OK;
-	default:
-		return bad_usage("an option is unknown or lacks its value", NULL);
-	}
-	return -1;
-}
-
-static int check_options(const struct options *o)
-{
-	const struct pbft_user_opts *u = &o->user;
-
-	if (o->dump_head)
-		return o->db ? -1 : bad_usage("--dump-head needs --db", NULL);
-	if (!!o->instance == o->userspace)
-		return bad_usage("either -i NAME or --userspace", NULL);
-	if (o->userspace && (!u->cluster_path || !u->key_path))
-		return bad_usage("--userspace needs -c FILE and -k FILE", NULL);
-	if (o->instance && (u->cluster_path || u->key_path || u->self >= 0 ||
-			    u->genesis || u->busy_poll || o->status))
-		return bad_usage("-i NAME has its configuration, keys and status in the kernel: see pbftctl",
-				 NULL);
-	if (o->null_service == !!o->db)
-		return bad_usage(o->db ? "--service null has no state: no --db" :
-					 "--db is missing", NULL);
-	return -1;
-}
-
-static int parse_options(struct options *o, int argc, char **argv)
-{
-	int opt, rc;
-
-	o->user.self = -1;
-	while ((opt = getopt_long(argc, argv, "i:uc:k:s:d:vh", long_options,
-				  NULL)) != -1) {
-		rc = set_option(o, opt, optarg);
-		if (rc >= 0)
-			return rc;
-	}
-	if (optind < argc)
-		return bad_usage("this argument means nothing here", argv[optind]);
-	o->store.dir = o->db;
-	return check_options(o);
-}
 
 /* ---- --dump-head --------------------------------------------------------------------- */
 
@@ -513,10 +282,11 @@ static int go_round(struct daemon *d)
 int main(int argc, char **argv)
 {
 	struct daemon d = { .sigfd = -1 };
-	int rc = parse_options(&d.o, argc, argv);
+	int rc = pbft_options_parse(&d.o, argc, argv);
 
 	if (rc >= 0)
 		return rc;
+	pbft_log_verbose(d.o.verbose);
 	if (d.o.dump_head)
 		return dump_head(&d.o);
 	rc = start(&d);

@@ -5,6 +5,7 @@
 
 #include "xfer.h"
 
+#define XFER_TIMEOUT	(200 * 1000000ull)	/* ns: the least patience */
 #define XFER_JOBS	64	/* nodes being fetched at a time */
 #define XFER_JOB_BYTES	(64ull << 20)	/* ... unless they are so large together */
 #define XFER_FLIGHT_MIN	32	/* chunks asked for and not here: limits of the limit */
@@ -61,6 +62,7 @@ struct pbft_xfer {
 	u64 retry;		/* no peer to ask: look again then */
 	u32 inflight, flight_max;	/* chunks; the limit follows the losses */
 	u64 shrunk_at;		/* when it was lowered last */
+	u64 patience;		/* ns for an answer: grows with timeouts, shrinks with answers */
 	u64 job_bytes;
 	u32 staged;		/* pages since the last commit */
 	struct xfer_job jobs[XFER_JOBS];
@@ -71,6 +73,28 @@ struct pbft_xfer {
 	struct xfer_budget budget[PBFT_N_MAX];
 };
 
+/* xfer.c */
+/* Where the subtree at a node is the one we have, all of it is known. */
+void pbft_xfer_adopt(struct pbft_xfer *x, u32 level, u32 index);
+/* Go on: ask for what is missing, install when nothing is. */
+int pbft_xfer_advance(struct pbft_xfer *x, u64 now);
+
+/* xfer_job.c */
+/* Fetch a node, in a place that is free. Return 0 or -ENOMEM. */
+int pbft_xfer_job_start(struct pbft_xfer *x, u64 now, u32 level, u32 index);
+/* Begin again, with another peer: one peer, one verdict. */
+void pbft_xfer_job_restart(struct pbft_xfer *x, struct xfer_job *j, u64 now);
+void pbft_xfer_job_free(struct pbft_xfer *x, struct xfer_job *j);
+/* The job that asked @peer for this; NULL: none did. */
+struct xfer_job *pbft_xfer_job_find(struct pbft_xfer *x, u32 peer,
+				    const struct pbft_xfer_hdr *h);
+/* @len bytes of @h's data. Return 0 or the store's error. */
+int pbft_xfer_job_recv(struct pbft_xfer *x, u64 now, struct xfer_job *j,
+		       const struct pbft_xfer_hdr *h, u32 len);
+void pbft_xfer_job_none(struct pbft_xfer *x, struct xfer_job *j, u64 now);
+void pbft_xfer_job_timeout(struct pbft_xfer *x, struct xfer_job *j, u64 now);
+
+/* xfer_serve.c */
 void pbft_xfer_serve(struct pbft_xfer *x, u64 now, u32 peer,
 		     const struct pbft_xfer_hdr *req, u32 len);
 void pbft_xfer_cache_free(struct pbft_xfer *x);
