@@ -177,8 +177,10 @@ void pbft_raise_h(struct pbft_core *c, u64 seq, const struct pbft_ck_claim *proo
 	c->cnt.stable++;
 	pbft_persist(c, PBFT_REC_STABLE, seq, c->view, proof ? &proof->d : NULL,
 		     NULL, NULL);
-	out.head.seq = seq;
-	pbft_emit(c, &out);
+	/* a window longer, for peers that fetch one of them */
+	out.head.seq = seq > c->cfg.l ? seq - c->cfg.l : 0;
+	if (out.head.seq)
+		pbft_emit(c, &out);
 	pbft_event(c, PBFT_EV_STABLE, seq, 0);
 	if (proof)
 		check_own(c, proof);
@@ -336,8 +338,8 @@ void pbft_check_behind(struct pbft_core *c)
 		return;
 	}
 	if (c->fetching) {
-		/* peers drop states below their stable checkpoint: follow it */
-		if (c->fetch.seq < c->h)
+		/* peers drop states a window below their stable checkpoint */
+		if (c->fetch.seq + c->cfg.l <= c->h)
 			pbft_want_state(c, &best);
 		return;
 	}

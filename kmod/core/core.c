@@ -378,6 +378,8 @@ void pbft_step(struct pbft_core *c, u64 now, const struct pbft_packet *pkt,
 	set_now(c, now);
 	if (c->stopped || pkt->head.sender == c->self)
 		return;
+	if (pkt->head.sender < c->n)
+		c->peers[pkt->head.sender].heard = c->now;
 	dispatch(c, pkt, verdict);
 	if (pbft_is_primary(c))
 		pbft_propose(c);

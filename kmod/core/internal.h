@@ -220,8 +220,12 @@ struct pbft_peer {
 	u64 nv_sent;		/* NEW-VIEW and its VIEW-CHANGEs passed on last */
 	u64 fetch_from;		/* start of its current fetch interval */
 	u64 fetch_bytes;	/* BATCHes sent to it in that */
+	u64 heard;		/* last message from it */
 	u64 rejoin_from;	/* start of its current rejoin interval */
+	u64 rejoin_interval;	/* grows with use; see recover.c */
 	u32 rejoin_grants;
+	u64 ahead_view;		/* pending there, beyond our view ... */
+	u64 ahead_since;	/* ... since */
 };
 
 #define PBFT_CLIENT_BUCKETS	256
@@ -495,6 +499,7 @@ void pbft_recover_check(struct pbft_core *c);
 void pbft_on_query_stable(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_on_reply_stable(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_on_rejoin(struct pbft_core *c, const struct pbft_packet *pkt);
+void pbft_help_ahead(struct pbft_core *c, u32 from, u64 view, bool pending);
 bool pbft_may_promise(const struct pbft_core *c, u64 view);
 
 #endif /* PBFT_CORE_INTERNAL_H */

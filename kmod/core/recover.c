@@ -21,6 +21,7 @@
 
 /* View changes granted to one peer per rejoin interval: what one recovery takes. */
 #define REJOIN_GRANTS	3
+#define REJOIN_SLOWEST	360
 /* V_M is at most one above the view that q - f correct replicas are in. */
 #define REJOIN_AHEAD	3
 
@@ -196,28 +197,66 @@ void pbft_on_query_stable(struct pbft_core *c, const struct pbft_packet *pkt)
 
 /* ---- helping ------------------------------------------------------------------ */
 
+/*
+ * One of the view changes that a peer may ask of us. Each interval in which it
+ * asks is twice as long as the one before, up to REJOIN_SLOWEST times the
+ * configured one, until it has been content for as long: a faulty replica
+ * disturbs less and less, an honest one has what one recovery takes at once.
+ *
+ * Only from a view we are active in, and only to the next: so it stays true that
+ * whenever a correct replica is in view w, q - f are in w - 1 or later, which
+ * the estimation of V_M rests on.
+ */
+static void grant(struct pbft_core *c, struct pbft_peer *p)
+{
+	if (!p->rejoin_interval)
+		p->rejoin_interval = c->cfg.t_rejoin;
+	if (!pbft_within(c, p->rejoin_from, p->rejoin_interval)) {
+		if (!pbft_within(c, p->rejoin_from, 2 * p->rejoin_interval))
+			p->rejoin_interval = c->cfg.t_rejoin;
+		else
+			p->rejoin_interval = min(2 * p->rejoin_interval,
+						 REJOIN_SLOWEST * c->cfg.t_rejoin);
+		p->rejoin_from = c->now;
+		p->rejoin_grants = 0;
+	}
+	if (p->rejoin_grants >= REJOIN_GRANTS)
+		return;
+	p->rejoin_grants++;
+	pbft_start_vc(c, c->view + 1);
+}
+
 void pbft_on_rejoin(struct pbft_core *c, const struct pbft_packet *pkt)
 {
-	struct pbft_peer *p = &c->peers[pkt->head.sender];
 	u64 point = pkt->head.seq, view = pkt->head.view;
 
 	if (c->pending || !pbft_may_vote(c))
 		return;
-	if (!pbft_within(c, p->rejoin_from, c->cfg.t_rejoin)) {
-		p->rejoin_from = c->now;
-		p->rejoin_grants = 0;
-	}
 	if (pbft_is_primary(c) && point > c->h && point <= c->h + 2 * c->cfg.l)
 		c->pad_until = max(c->pad_until, point);
-	/*
-	 * Only from a view we are active in, and only to the next: so it stays
-	 * true that whenever a correct replica is in view w, q - f are in w - 1 or
-	 * later, which the estimation of V_M rests on.
-	 */
 	if (le64_to_cpu(((const struct pbft_rejoin *)pkt->data)->h) < point ||
-	    view <= c->view || view > c->view + REJOIN_AHEAD ||
-	    p->rejoin_grants >= REJOIN_GRANTS)
+	    view <= c->view || view > c->view + REJOIN_AHEAD)
 		return;
-	p->rejoin_grants++;
-	pbft_start_vc(c, c->view + 1);
+	grant(c, &c->peers[pkt->head.sender]);
+}
+
+/*
+ * A peer that has left our view alone cannot come back: it promised. It is
+ * correct but lost to us until we follow. So we do, after a while.
+ */
+void pbft_help_ahead(struct pbft_core *c, u32 from, u64 view, bool pending)
+{
+	struct pbft_peer *p = &c->peers[from];
+
+	if (!pending || view <= c->view || c->pending || !pbft_may_vote(c)) {
+		p->ahead_view = 0;
+		return;
+	}
+	if (p->ahead_view != view) {
+		p->ahead_view = view;
+		p->ahead_since = c->now;
+		return;
+	}
+	if (!pbft_within(c, p->ahead_since, c->cfg.t_rejoin))
+		grant(c, p);
 }

@@ -304,6 +304,7 @@ void pbft_on_status(struct pbft_core *c, const struct pbft_packet *pkt)
 
 	if (a.seq > U64_MAX / 2 || a.h > U64_MAX / 2 || !due(c, a.id, le64_to_cpu(m->nonce)))
 		return;
+	pbft_help_ahead(c, a.id, a.view, a.pending);
 	/* it is ahead of us: let it know where we are */
 	if (a.view > c->view || a.seq > c->last_committed || a.h > c->h)
 		c->status_soon = true;

@@ -12,6 +12,22 @@ static bool busy_here(const struct pbft_core *c)
 	       pbft_within(c, c->app_progress, c->cfg.t_max);
 }
 
+/*
+ * Have we heard from enough others lately for a view change to make sense? One
+ * that is cut off, or up before the others, would leave the view alone, and
+ * could not come back.
+ */
+static bool in_company(const struct pbft_core *c)
+{
+	u64 lately = max(2 * c->cfg.t_base, 16 * c->cfg.t_status);
+	u32 i, count = 1;
+
+	for (i = 0; i < c->n; i++)
+		if (i != c->self && pbft_within(c, c->peers[i].heard, lately))
+			count++;
+	return count >= c->q;
+}
+
 static struct pbft_client *oldest_waiting(const struct pbft_core *c)
 {
 	if (list_empty(&c->waiting))
@@ -29,7 +45,8 @@ static u64 view_deadline(const struct pbft_core *c)
 		return c->vc_timer ? c->vc_timer + t : U64_MAX;
 	if (pbft_window_full(c))
 		return U64_MAX;
-	if (cl)
+	/* without an application nothing executes here, whoever leads */
+	if (cl && c->bound)
 		at = min(at, cl->wait_since + t);
 	if (c->vc_timer)
 		at = min(at, c->vc_timer + t);
@@ -66,7 +83,7 @@ static void tick_view(struct pbft_core *c)
 		pbft_clients_remind(c);
 	if (c->now < view_deadline(c))
 		return;
-	if (!c->pending && busy_here(c))
+	if (!c->pending && (busy_here(c) || !in_company(c)))
 		return;
 	if (!c->pending)
 		pbft_clients_expired(c, pbft_timeout(c, c->view));

@@ -35,6 +35,13 @@
 #define QUORUM 3		/* q = (n + f) / 2 + 1 */
 #endif
 
+#if VIEWS > 6 || DIGESTS < 2 || DIGESTS > 5 || RING < 2
+#error "the model knows at most 6 views, 2 to 5 digests, and a ring of 2 or more"
+#endif
+#if defined(EXPLICIT) && DIGESTS > 3
+#error "VIEW-CHANGEs of the faulty replica are enumerated for at most 3 digests"
+#endif
+
 #define F	1
 #define CORRECT	3		/* n - f */
 
@@ -218,6 +225,12 @@ hidden byte k, n, victim;
 
 /* ---- P and Q: section 5.1, kmod/core/log.c --------------------------------- */
 
+#ifdef EVICT_P
+#define PINNED(i, d)	false
+#else
+#define PINNED(i, d)	(mem[i].pd == (d))
+#endif
+
 /* The ring is full: the lowest view goes, but not P's digest. */
 inline q_evict(i)
 {
@@ -228,8 +241,8 @@ inline q_evict(i)
 		:: mem[i].qv[k] != 0 ->
 			n++;
 			if
-			:: k != mem[i].pd && (victim == NONE ||
-					      mem[i].qv[k] < mem[i].qv[victim]) ->
+			:: !PINNED(i, k) && (victim == NONE ||
+					     mem[i].qv[k] < mem[i].qv[victim]) ->
 				victim = k
 			:: else
 			fi
@@ -263,6 +276,9 @@ inline vc_alt(m)
 		:: else
 		fi
 	}
+#endif
+#ifdef ALT_FIRST
+	m.alt = n;
 #endif
 }
 
@@ -303,7 +319,9 @@ inline vote_any(i)
 	if
 	:: ACCEPTABLE(i, 1) -> vote(i, 1)
 	:: ACCEPTABLE(i, 2) && KNOWN(2) -> vote(i, 2)
+#if DIGESTS > 2
 	:: ACCEPTABLE(i, 3) && KNOWN(3) -> vote(i, 3)
+#endif
 #if DIGESTS > 3
 	:: ACCEPTABLE(i, 4) && KNOWN(4) -> vote(i, 4)
 #endif
@@ -352,7 +370,9 @@ inline promise(i, v)
 	for (k : 1 .. DIGESTS) {
 		vc[AT(v, i)].qv[k] = mem[i].qv[k]
 	}
-	vc_alt(vc[AT(v, i)])
+	vc_alt(vc[AT(v, i)]);
+	/* what others would refuse: pbft_vc_valid(), P with its Q */
+	assert(mem[i].pd == NONE || mem[i].qv[mem[i].pd] >= mem[i].pv)
 }
 
 inline leave(i)
@@ -395,7 +415,9 @@ inline enter_any(i)
 	:: NOTHING(view[i]) -> enter(i, FREE)
 	:: SUPPORTED(view[i], 1) -> enter(i, 1)
 	:: KNOWN(2) && SUPPORTED(view[i], 2) -> enter(i, 2)
+#if DIGESTS > 2
 	:: KNOWN(3) && SUPPORTED(view[i], 3) -> enter(i, 3)
+#endif
 #if DIGESTS > 3
 	:: KNOWN(4) && SUPPORTED(view[i], 4) -> enter(i, 4)
 #endif
@@ -419,7 +441,9 @@ inline forge(v, w)
 		if
 		:: FRESH_Q(1) -> forged.qv[1] = w
 		:: FRESH_Q(2) -> forged.qv[2] = w
+#if DIGESTS > 2
 		:: FRESH_Q(3) -> forged.qv[3] = w
+#endif
 		:: true
 		fi
 	};
@@ -430,7 +454,9 @@ inline forge(v, w)
 	if
 	:: w > 0 && forged.qv[1] >= w -> forged.pd = 1
 	:: w > 0 && forged.qv[2] >= w -> forged.pd = 2
+#if DIGESTS > 2
 	:: w > 0 && forged.qv[3] >= w -> forged.pd = 3
+#endif
 	:: else -> forged.pv = 0
 	fi;
 	w = 0;

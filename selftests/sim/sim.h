@@ -445,7 +445,7 @@ struct sim {
 	char violation[512];
 	/* the scenario runner takes packets out of the network's hands */
 	bool (*intercept)(struct sim *sim, u32 from, u32 to, struct pbft_buf *buf);
-	void *arg;
+	void (*on_line)(struct sim *sim, const char *line);
 };
 
 void sim_init(struct sim *sim, u64 seed, const struct sim_plan *plan);

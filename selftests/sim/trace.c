@@ -21,6 +21,8 @@ void trace_line(struct sim *sim, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line + n, sizeof(*sim->ring) - n, fmt, ap);
 	va_end(ap);
+	if (sim->on_line)
+		sim->on_line(sim, line + n);
 	if (sim->trace_now)
 		puts(line);
 }

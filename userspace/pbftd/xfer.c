@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * State transfer, asking: from a certified root down to the pages that differ.
- *
- * A node is fetched in chunks from one peer and verified as a whole against its
- * parent, so a wrong one is that peer's fault: it is not asked again while
- * another is left. Verified pages are staged in the store; when none is missing
- * they are installed together.
+ * What is fetched by xfer_job.c is staged in the store; when nothing is missing
+ * it is installed together.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,7 +68,6 @@ static bool slot_free(const struct pbft_xfer *x)
 
 	if (x->job_bytes > XFER_JOB_BYTES || x->inflight >= x->flight_max)
 		return false;
-
 	for (i = 0; i < XFER_JOBS; i++)
 		if (!x->jobs[i].used)
 			return true;

@@ -194,7 +194,7 @@ int pbft_xfer_job_start(struct pbft_xfer *x, u64 now, u32 level, u32 index)
 /* ---- answers ------------------------------------------------------------------ */
 
 struct xfer_job *pbft_xfer_job_find(struct pbft_xfer *x, u32 peer,
-				 const struct pbft_xfer_hdr *h)
+				    const struct pbft_xfer_hdr *h)
 {
 	u32 i;
 
@@ -300,7 +300,7 @@ static int take_node(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 }
 
 int pbft_xfer_job_recv(struct pbft_xfer *x, u64 now, struct xfer_job *j,
-		     const struct pbft_xfer_hdr *h, u32 len)
+		       const struct pbft_xfer_hdr *h, u32 len)
 {
 	u64 off = le64_to_cpu(h->offset);
 	u32 max = xfer_chunk_max(x), chunk = off / max;
