@@ -140,7 +140,7 @@ int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
 	if (c->bound)
 		return -EEXIST;
 	/* a cluster that has never run cannot have an application that has */
-	if (c->cfg.genesis && head->seq > c->delivered.seq)
+	if (c->cfg.genesis && head->seq > max(c->last_committed, c->fetch.seq))
 		return -ESTALE;
 	if (!head->seq && !pbft_digest_eq(&head->chain, &zero))
 		return -EBADMSG;

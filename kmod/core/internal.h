@@ -222,6 +222,7 @@ struct pbft_peer {
 	u64 fetch_bytes;	/* BATCHes sent to it in that */
 	u64 heard;		/* last message from it */
 	u64 rejoin_from;	/* start of its current rejoin interval */
+	u64 rejoin_asked;	/* it asked us to move on, last */
 	u64 rejoin_interval;	/* grows with use; see recover.c */
 	u32 rejoin_grants;
 	u64 ahead_view;		/* pending there, beyond our view ... */

@@ -198,28 +198,36 @@ void pbft_on_query_stable(struct pbft_core *c, const struct pbft_packet *pkt)
 /* ---- helping ------------------------------------------------------------------ */
 
 /*
- * One of the view changes that a peer may ask of us. Each interval in which it
- * asks is twice as long as the one before, up to REJOIN_SLOWEST times the
- * configured one, until it has been content for as long: a faulty replica
- * disturbs less and less, an honest one has what one recovery takes at once.
- *
+ * A peer asks us to move on. Each interval in which it asks is twice as long as
+ * the one before, up to REJOIN_SLOWEST times the configured one, until it has
+ * asked nothing for twice as long, and for longer than any timeout takes to make
+ * it leave a view: a faulty replica disturbs less and less, an honest one has
+ * what one recovery takes at once.
+ */
+static void asks(struct pbft_core *c, struct pbft_peer *p)
+{
+	u64 content = 2 * max(p->rejoin_interval, c->cfg.t_max);
+
+	if (!p->rejoin_interval || !pbft_within(c, p->rejoin_asked, content)) {
+		p->rejoin_interval = c->cfg.t_rejoin;
+		p->rejoin_from = c->now;
+		p->rejoin_grants = 0;
+	} else if (!pbft_within(c, p->rejoin_from, p->rejoin_interval)) {
+		p->rejoin_interval = min(2 * p->rejoin_interval,
+					 REJOIN_SLOWEST * c->cfg.t_rejoin);
+		p->rejoin_from = c->now;
+		p->rejoin_grants = 0;
+	}
+	p->rejoin_asked = c->now;
+}
+
+/*
  * Only from a view we are active in, and only to the next: so it stays true that
  * whenever a correct replica is in view w, q - f are in w - 1 or later, which
  * the estimation of V_M rests on.
  */
 static void grant(struct pbft_core *c, struct pbft_peer *p)
 {
-	if (!p->rejoin_interval)
-		p->rejoin_interval = c->cfg.t_rejoin;
-	if (!pbft_within(c, p->rejoin_from, p->rejoin_interval)) {
-		if (!pbft_within(c, p->rejoin_from, 2 * p->rejoin_interval))
-			p->rejoin_interval = c->cfg.t_rejoin;
-		else
-			p->rejoin_interval = min(2 * p->rejoin_interval,
-						 REJOIN_SLOWEST * c->cfg.t_rejoin);
-		p->rejoin_from = c->now;
-		p->rejoin_grants = 0;
-	}
 	if (p->rejoin_grants >= REJOIN_GRANTS)
 		return;
 	p->rejoin_grants++;
@@ -237,6 +245,7 @@ void pbft_on_rejoin(struct pbft_core *c, const struct pbft_packet *pkt)
 	if (le64_to_cpu(((const struct pbft_rejoin *)pkt->data)->h) < point ||
 	    view <= c->view || view > c->view + REJOIN_AHEAD)
 		return;
+	asks(c, &c->peers[pkt->head.sender]);
 	grant(c, &c->peers[pkt->head.sender]);
 }
 
@@ -252,6 +261,7 @@ void pbft_help_ahead(struct pbft_core *c, u32 from, u64 view, bool pending)
 		p->ahead_view = 0;
 		return;
 	}
+	asks(c, p);
 	if (p->ahead_view != view) {
 		p->ahead_view = view;
 		p->ahead_since = c->now;

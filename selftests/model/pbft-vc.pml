@@ -534,9 +534,11 @@ inline maybe_promise_early(i)
 
 /*
  * Replicas are alike too: those that remember the same in another order are one
- * state. Not where more than mem tells them apart.
+ * state. Not where more than mem tells them apart, nor where a
+ * person is to read the trail.
  */
-#if defined(MIXED_PREPARES) || defined(MIXED_COMMITS) || defined(VOTE_AFTER_VC)
+#if defined(MIXED_PREPARES) || defined(MIXED_COMMITS) || defined(VOTE_AFTER_VC) || \
+    defined(NO_SORT)
 
 inline sort() { skip }
 
