@@ -55,6 +55,7 @@ static const struct {
 	CORE_COUNTER(evidence),
 	CORE_COUNTER(out_dropped),
 	CORE_COUNTER(held),
+	CORE_COUNTER(clock_refused),
 };
 
 int pbft_counter_put(struct sk_buff *skb, int attr, const char *prefix,

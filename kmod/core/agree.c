@@ -308,6 +308,8 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 	b = pbft_batch_parse(c, pkt, verdict);
 	if (!b)
 		return;
+	if (!time_ok(c, b))
+		c->cnt.clock_refused++;
 	if (!pbft_batch_sane(b) || !time_ok(c, b)) {
 		pbft_batch_put(b);
 		return;

@@ -259,6 +259,7 @@ struct pbft_counters {
 	u64 evidence;
 	u64 out_dropped;	/* SENDs lost for lack of memory or room */
 	u64 held;		/* PRE-PREPAREs held for bodies or authenticity */
+	u64 clock_refused;	/* PRE-PREPAREs refused: their time is too far from ours */
 };
 
 struct pbft_status {

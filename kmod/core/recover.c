@@ -200,13 +200,13 @@ void pbft_on_query_stable(struct pbft_core *c, const struct pbft_packet *pkt)
 /*
  * A peer asks us to move on. Each interval in which it asks is twice as long as
  * the one before, up to REJOIN_SLOWEST times the configured one, until it has
- * asked nothing for twice as long, and for longer than any timeout takes to make
- * it leave a view: a faulty replica disturbs less and less, an honest one has
- * what one recovery takes at once.
+ * asked nothing for twice as long, and for longer than it takes to time out of f
+ * faulty primaries' views and its own: a faulty replica disturbs less and less,
+ * an honest one has what one recovery takes at once.
  */
 static void asks(struct pbft_core *c, struct pbft_peer *p)
 {
-	u64 content = 2 * max(p->rejoin_interval, c->cfg.t_max);
+	u64 content = 2 * max(p->rejoin_interval, (c->f + 1) * c->cfg.t_max);
 
 	if (!p->rejoin_interval || !pbft_within(c, p->rejoin_asked, content)) {
 		p->rejoin_interval = c->cfg.t_rejoin;

@@ -13,7 +13,7 @@ fuzz-dir := selftests/fuzz
 fuzz-common := $(addprefix $(fuzz-dir)/,common.c)
 fuzz-world := $(addprefix $(fuzz-dir)/,hash.c touch.c world.c message.c \
 	message-batch.c message-vc.c)
-fuzz-progs := wire frag step config kv keys db
+fuzz-progs := wire frag step config kv keys db xfer
 fuzz-wire-src := $(fuzz-common) $(fuzz-world) $(addprefix kmod/core/,wire.c digest.c decide.c)
 fuzz-frag-src := $(fuzz-common) $(fuzz-dir)/hash.c $(addprefix kmod/core/,wire.c frag.c)
 fuzz-step-src := $(fuzz-common) $(fuzz-world) $(core-src) \
@@ -25,8 +25,10 @@ fuzz-config-lib := $(libpbft-client-lib)
 fuzz-kv-src := $(fuzz-common) userspace/libpbft/kv.c kmod/core/session.c
 fuzz-keys-src := $(fuzz-common) $(addprefix userspace/libpbft/,keytext.c crypto.c hash.c)
 fuzz-keys-lib := -lcrypto
-fuzz-db-src := $(fuzz-common) $(pbftd-store-src) $(libpbft-client-src)
+fuzz-db-src := $(fuzz-common) $(fuzz-dir)/db.c $(pbftd-store-src) $(libpbft-client-src)
 fuzz-db-lib := $(pbftd-store-lib) $(libpbft-client-lib) -Wl,--wrap=pbft_store_precheck
+fuzz-xfer-src := $(fuzz-db-src)
+fuzz-xfer-lib := $(fuzz-db-lib)
 # LMDB aligns what it hands out to two bytes.
 $(foreach f,$(pbftd-store-src),$(eval $(FUZZ_B)/$(f:.c=)-cflags := -fno-sanitize=alignment))
 

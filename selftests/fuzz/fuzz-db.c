@@ -7,122 +7,16 @@
  * bytes as the file itself are not for this target: LMDB trusts its pages, and
  * eight changed bytes in a file of 100 KiB make it fail an assertion or fault in
  * every second case while it only reads. pbftd knows: pbft_store_precheck() reads
- * a database in a child process first. Here that child's part is done in the
- * same process, so that the fuzzer sees it.
+ * a database in a child process first.
  */
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include "fuzz.h"
-#include "libpbft/kv.h"
-#include "pbftd/store.h"
+#include "db.h"
 
-#define CLUSTER		0x77ull
-#define MAP_SIZE	(16u << 20)
-#define CLIENT		100u
-#define FILE_MAX	(4u << 20)
-
-static char dir[64];
-static u8 *template;
-static size_t template_len;
-
-int __wrap_pbft_store_precheck(const struct pbft_store_opts *opts, char *err,
-			       size_t errlen);
-
-int __wrap_pbft_store_precheck(const struct pbft_store_opts *opts, char *err,
-			       size_t errlen)
-{
-	return 0;
-}
-
-static struct pbft_store_opts options(bool check, bool read_only)
-{
-	return (struct pbft_store_opts){
-		.dir = dir, .cluster = CLUSTER, .epoch = 1, .self = 0,
-		.sync = PBFT_SYNC_ALWAYS, .map_size = MAP_SIZE,
-		.check = check, .read_only = read_only,
-	};
-}
-
-/* ---- a database that is sound ----------------------------------------------- */
-
-static void remove_files(void)
-{
-	static const char * const names[] = { "data.mdb", "lock.mdb", "pbftd.lock" };
-	char path[128];
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(names); i++) {
-		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-		unlink(path);
-	}
-	rmdir(dir);
-}
-
-static void write_template(void)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/data.mdb", dir);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	fuzz_check(fd >= 0 && write(fd, template, template_len) == (ssize_t)template_len,
-		   "%s: %m", path);
-	close(fd);
-}
-
-static int apply(struct pbft_store *st, const struct pbft_store_req *req, u32 count)
-{
-	struct pbft_log_head head = st->head;
-	struct pbft_store_results res = {};
-	int err;
-
-	head.seq++;
-	head.time += count;
-	err = pbft_store_apply(st, &head, req, count, &res);
-	if (!err)
-		fuzz_check(res.count == count, "%u results for %u requests", res.count, count);
-	pbft_store_results_free(&res);
-	return err;
-}
-
-static void make_template(void)
-{
-	struct pbft_store_opts opts = options(false, false);
-	struct pbft_digest root;
-	struct pbft_store *st;
-	char err[PBFT_ERR_MAX], path[128];
-	u8 op[64];
-	u64 t;
-	int fd;
-
-	fuzz_check(!pbft_store_open(&st, &opts, err, sizeof(err)), "%s", err);
-	for (t = 1; t <= 70; t++) {
-		int len = pbft_kv_put(op, sizeof(op), &t, 1 + t % 3, "value", t % 6);
-		struct pbft_store_req req = { CLIENT + t % 2, 1, (t + 1) / 2, op, len };
-
-		fuzz_check(!apply(st, &req, 1), "%s", st->err);
-	}
-	fuzz_check(!pbft_store_checkpoint(st, &root), "%s", st->err);
-	pbft_store_close(st);
-	snprintf(path, sizeof(path), "%s/data.mdb", dir);
-	fd = open(path, O_RDONLY);
-	template = malloc(FILE_MAX);
-	template_len = read(fd, template, FILE_MAX);
-	fuzz_check(fd >= 0 && template_len && template_len < FILE_MAX, "%s: %m", path);
-	close(fd);
-}
+static struct fuzz_db db;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(dir, sizeof(dir), "%.40s/pbft-db.XXXXXX", tmp ? tmp : "/tmp");
-	fuzz_check(mkdtemp(dir), "%s: %m", dir);
-	atexit(remove_files);
-	make_template();
+	db_make(&db, 70);
 	return 0;
 }
 
@@ -201,8 +95,8 @@ static void alter_records(struct fuzz_in *in)
 
 	fuzz_check(!mdb_env_create(&env), "no LMDB environment");
 	mdb_env_set_maxdbs(env, 8);
-	mdb_env_set_mapsize(env, MAP_SIZE);
-	fuzz_check(!mdb_env_open(env, dir, MDB_NOSYNC | MDB_NOTLS, 0600), "%s", dir);
+	mdb_env_set_mapsize(env, DB_MAP_SIZE);
+	fuzz_check(!mdb_env_open(env, db.dir, MDB_NOSYNC | MDB_NOTLS, 0600), "%s", db.dir);
 	fuzz_check(!mdb_txn_begin(env, NULL, 0, &txn), "no transaction");
 	while (edits--) {
 		u8 b = fuzz_u8(in);
@@ -235,13 +129,13 @@ static int use(struct fuzz_in *in, struct pbft_store *st)
 		for (i = 0; i < count; i++) {
 			u8 b = fuzz_u8(in);
 
-			req[i].client = CLIENT + b % 3;
+			req[i].client = DB_CLIENT + b % 3;
 			req[i].session = 1 + (b >> 2) % 2;
 			req[i].t = b & 0x80 ? fuzz_u8(in) : 36;
 			req[i].op = ops[i];
 			req[i].op_len = fuzz_bytes(in, ops[i], fuzz_u8(in));
 		}
-		err = apply(st, req, count);
+		err = db_apply(st, req, count);
 	}
 	return err ?: pbft_store_checkpoint(st, &root);
 }
@@ -269,7 +163,7 @@ static void encode_pages(struct fuzz_in *in, struct pbft_store *st)
 static void open_and_use(struct fuzz_in *in)
 {
 	u8 how = fuzz_u8(in);
-	struct pbft_store_opts opts = options(false, how & 1);
+	struct pbft_store_opts opts = db_options(&db, false, how & 1);
 	char err[PBFT_ERR_MAX] = "";
 	struct pbft_digest root;
 	struct pbft_store *st;
@@ -277,7 +171,7 @@ static void open_and_use(struct fuzz_in *in)
 	int ret = pbft_store_open(&st, &opts, err, sizeof(err));
 
 	if (ret) {
-		fuzz_check(ret < 0 && !strncmp(err, dir, strlen(dir)),
+		fuzz_check(ret < 0 && !strncmp(err, db.dir, strlen(db.dir)),
 			   "error %d '%s' names no directory", ret, err);
 		return;
 	}
@@ -303,7 +197,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct fuzz_in in = { data, size };
 
-	write_template();
+	db_restore(&db);
 	alter_records(&in);
 	open_and_use(&in);
 	return 0;

@@ -316,7 +316,7 @@ static void run(struct step_run *r, const u8 *data, size_t size, struct step_log
 	configure(r);
 	before = fuzz_heap() - (r->compare ? 0 : log->cap * sizeof(u64));
 	start(r);
-	while (r->w.in.left && r->calls < CALLS_MAX) {
+	while (r->w.in.left && r->calls < CALLS_MAX && !step_at_edge(r)) {
 		r->calls++;
 		call(r, fuzz_u8(&r->w.in));
 		drain(r);

@@ -11,6 +11,13 @@
 #define STEP_APPLIES	256	/* batches handed out and not answered yet */
 #define STEP_CLAIMS	4096	/* power of two */
 
+/*
+ * Views and sequence numbers end at 2^63 - 1 on the wire. More than f faulty
+ * replicas can drag a core to where its own next one would be refused: there a
+ * run is over.
+ */
+#define STEP_EDGE	(S64_MAX - (1ull << 32))
+
 /* What the core has said, or made durable, once and for all. */
 enum claim_kind {
 	CLAIM_NONE,
@@ -76,6 +83,7 @@ void step_trace(const char *fmt, ...);
 /* step-check.c: one output, before it is released; the state after a call. */
 void step_output(struct step_run *r, const struct pbft_out *out);
 void step_state(struct step_run *r);
+bool step_at_edge(const struct step_run *r);
 void step_record(struct step_run *r, u64 hash);
 
 /* step-app.c */

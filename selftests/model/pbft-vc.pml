@@ -534,8 +534,8 @@ inline maybe_promise_early(i)
 
 /*
  * Replicas are alike too: those that remember the same in another order are one
- * state. Not where more than mem tells them apart, nor where a
- * person is to read the trail.
+ * state. Not where more than mem tells them apart, nor where a person is to read
+ * the trail.
  */
 #if defined(MIXED_PREPARES) || defined(MIXED_COMMITS) || defined(VOTE_AFTER_VC) || \
     defined(NO_SORT)
@@ -631,6 +631,11 @@ init
 #define EACH
 #define MORE	(view[0] < VIEWS)	/* in the last, who can act does */
 #endif
+#ifdef LAST_VC			/* look at the VIEW-CHANGEs for the last only */
+#define STOP	(view[0] == VIEWS)
+#else
+#define STOP	false
+#endif
 
 inline step_vote(i, w)
 {
@@ -702,7 +707,11 @@ init
 			leave(2);
 			check_decidable();
 			i = 0
-		}
+		};
+		if
+		:: STOP -> break
+		:: else
+		fi
 	   }
 	od
 }

@@ -22,8 +22,12 @@ APPEND = ("console=ttyS0 quiet loglevel=5 panic=-1 mitigations=off cryptomgr.not
           "random.trust_cpu=on rdinit=/init")
 # A vCPU of an emulated machine may wait long for its turn on a busy host, also
 # while the kernel tests whether timer interrupts arrive (and panics if they do not).
-APPEND_TCG = ("no_timer_check rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=60 "
-              "tsc=nowatchdog")
+APPEND_TCG = "no_timer_check rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=60"
+# The TSC is calibrated at boot against the wall clock of an emulator that may not
+# be running just then: clocks 15 times too fast have been seen. The HPET is exact.
+# With icount the TSC counts instructions, and is exact too.
+CLOCK_TCG = "clocksource=hpet tsc=unstable"
+CLOCK_ICOUNT = "tsc=nowatchdog"
 
 # One vCPU, nothing from outside, time counted in instructions: the same console
 # every time (and no time at all spent idle).
@@ -91,6 +95,7 @@ def command(kernel, *, initrd, console, accel, smp=1, mem=256, append="", extra=
     words = [APPEND, append]
     if accel == "tcg":
         words.insert(1, APPEND_TCG)
+        words.insert(2, CLOCK_ICOUNT if icount else CLOCK_TCG)
     argv = [tool(QEMU), *MACHINE, *accel_args(accel), "-m", str(mem), "-smp", str(smp)]
     if icount:
         if smp != 1:
