@@ -224,7 +224,8 @@ struct pbft_peer {
 	u64 rejoin_from;	/* start of its current rejoin interval */
 	u64 rejoin_asked;	/* it asked us to move on, last */
 	u64 rejoin_interval;	/* grows with use; see recover.c */
-	u32 rejoin_grants;
+	u64 rejoin_view;	/* in which it asked last */
+	u32 rejoin_views;	/* in how many, this interval */
 	u64 ahead_view;		/* pending there, beyond our view ... */
 	u64 ahead_since;	/* ... since */
 };

@@ -20,7 +20,7 @@
 #include "internal.h"
 
 /* View changes granted to one peer per rejoin interval: what one recovery takes. */
-#define REJOIN_GRANTS	3
+#define REJOIN_VIEWS	3
 #define REJOIN_SLOWEST	360
 /* V_M is at most one above the view that q - f correct replicas are in. */
 #define REJOIN_AHEAD	3
@@ -207,18 +207,22 @@ void pbft_on_query_stable(struct pbft_core *c, const struct pbft_packet *pkt)
 static void asks(struct pbft_core *c, struct pbft_peer *p)
 {
 	u64 content = 2 * max(p->rejoin_interval, (c->f + 1) * c->cfg.t_max);
+	bool fresh = !p->rejoin_interval || !pbft_within(c, p->rejoin_asked, content);
 
-	if (!p->rejoin_interval || !pbft_within(c, p->rejoin_asked, content)) {
-		p->rejoin_interval = c->cfg.t_rejoin;
-		p->rejoin_from = c->now;
-		p->rejoin_grants = 0;
-	} else if (!pbft_within(c, p->rejoin_from, p->rejoin_interval)) {
-		p->rejoin_interval = min(2 * p->rejoin_interval,
+	p->rejoin_asked = c->now;
+	if (fresh || !pbft_within(c, p->rejoin_from, p->rejoin_interval)) {
+		p->rejoin_interval = fresh ? c->cfg.t_rejoin :
+				     min(2 * p->rejoin_interval,
 					 REJOIN_SLOWEST * c->cfg.t_rejoin);
 		p->rejoin_from = c->now;
-		p->rejoin_grants = 0;
+		p->rejoin_views = 0;
+		p->rejoin_view = U64_MAX;
 	}
-	p->rejoin_asked = c->now;
+	/* a view it asks in counts, whoever of us moves on first */
+	if (p->rejoin_view != c->view) {
+		p->rejoin_view = c->view;
+		p->rejoin_views++;
+	}
 }
 
 /*
@@ -228,10 +232,8 @@ static void asks(struct pbft_core *c, struct pbft_peer *p)
  */
 static void grant(struct pbft_core *c, struct pbft_peer *p)
 {
-	if (p->rejoin_grants >= REJOIN_GRANTS)
-		return;
-	p->rejoin_grants++;
-	pbft_start_vc(c, c->view + 1);
+	if (p->rejoin_views <= REJOIN_VIEWS)
+		pbft_start_vc(c, c->view + 1);
 }
 
 void pbft_on_rejoin(struct pbft_core *c, const struct pbft_packet *pkt)

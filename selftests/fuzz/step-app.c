@@ -161,6 +161,23 @@ void app_unbind(struct step_run *r)
 	drop_all(r);
 }
 
+/* Results for another batch, or too many: the shell stops the core for those. */
+static void wrong_results(struct step_run *r, u64 seq, const struct pbft_result *res,
+			  u32 count)
+{
+	const struct step_apply *a = &r->apply[r->apply_first];
+	bool due = r->apply_count && seq == a->seq;
+
+	if (due)
+		count = pbft_batch_count(a->batch) + 1;
+	if (count > 8)
+		return;
+	if (pbft_executed(r->core, r->now, seq, res, count) == -EINVAL && due)
+		pbft_stop(r->core, "the application answers wrong");
+	else if (due)
+		drop_first(r);
+}
+
 /* Answers that nobody asked for: refused, or without effect. */
 void app_nonsense(struct step_run *r)
 {
@@ -174,11 +191,7 @@ void app_nonsense(struct step_run *r)
 		res[0].len = PBFT_OP_MAX + 1;
 	switch (b & 3) {
 	case 0:
-		/* a right one by chance would leave our own queue behind */
-		if (r->apply_count && seq == r->apply[r->apply_first].seq)
-			count = pbft_batch_count(r->apply[r->apply_first].batch) + 1;
-		if (count <= 8)
-			pbft_executed(r->core, r->now, seq, res, count);
+		wrong_results(r, seq, res, count);
 		break;
 	case 1:
 		pbft_checkpointed(r->core, r->now, seq, world_digest(&r->w));

@@ -533,9 +533,9 @@ inline maybe_promise_early(i)
 }
 
 /*
- * Replicas are alike too: those that remember the same in another order are one
- * state. Not where more than mem tells them apart, nor where a person is to read
- * the trail.
+ * Replicas are alike, and so are batches: states that differ in their names only
+ * are one. Not where more than mem tells them apart, nor where a person is to
+ * read the trail.
  */
 #if defined(MIXED_PREPARES) || defined(MIXED_COMMITS) || defined(VOTE_AFTER_VC) || \
     defined(NO_SORT)
@@ -547,7 +547,7 @@ inline sort() { skip }
 #define ORDER(a, b)	n = (n != 0 || a == b -> n : (a < b -> 1 : 2))
 #define SWAP(a, b)	k = a; a = b; b = k
 
-inline sort_pair(i, j)
+inline sort_replicas(i, j)
 {
 	n = 0;			/* 1: in order, 2: not */
 	ORDER(mem[i].pd, mem[j].pd);
@@ -566,7 +566,48 @@ inline sort_pair(i, j)
 	fi
 }
 
-inline sort() { sort_pair(0, 1); sort_pair(1, 2); sort_pair(0, 1) }
+/* How much is remembered of a batch, by whichever replicas */
+#define NOTED(i, d)	(2 * mem[i].qv[d] + (mem[i].pd == d))
+#define WEIGHT(d)	(NOTED(0, d) * NOTED(0, d) + NOTED(1, d) * NOTED(1, d) + \
+			 NOTED(2, d) * NOTED(2, d) + 1000 * (committed == d))
+#define RENAMED(x, a, b) (x == a -> b : (x == b -> a : x))
+
+inline sort_batches(a, b)
+{
+	if
+	:: WEIGHT(a) < WEIGHT(b) ->
+		for (n : 0 .. CORRECT - 1) {
+			SWAP(mem[n].qv[a], mem[n].qv[b]);
+			mem[n].pd = RENAMED(mem[n].pd, a, b)
+		}
+		committed = RENAMED(committed, a, b)
+	:: else
+	fi
+}
+
+inline sort()
+{
+#if DIGESTS > 2
+	sort_batches(2, 3);
+#endif
+#if DIGESTS > 3
+	sort_batches(3, 4);
+	sort_batches(2, 3);
+#endif
+#if DIGESTS > 4
+	sort_batches(4, 5);
+	sort_batches(3, 4);
+	sort_batches(2, 3);
+#endif
+	/* one that all have forgotten is as good as new */
+	do
+	:: used > NULL_D && WEIGHT(used) == 0 -> used--
+	:: else -> break
+	od;
+	sort_replicas(0, 1);
+	sort_replicas(1, 2);
+	sort_replicas(0, 1)
+}
 
 #endif
 

@@ -27,7 +27,8 @@ tests()
 	interleaved|holds|VIEWS=3 INTERLEAVED|agreement in views 0 to 2, each replica at its own pace
 	fine|holds|VIEWS=3 FINE|agreement in views 0 to 2, all choices in states of their own
 	explicit|same|VIEWS=3 FINE EXPLICIT|the faulty VIEW-CHANGEs enumerated allow the same as reasoning about them
-	ring-2|holds|VIEWS=4 RING=2 LIVE|a ring that must evict keeps agreement and decides
+	ring-2|holds|VIEWS=4 RING=2 LIVE|a ring of 2, which must evict: agreement, and decides in 4 views
+	ring-2-stuck|stuck|VIEWS=5 RING=2 LIVE|a ring of 2 is too small: no decision possible
 	no-prune|holds|VIEWS=4 NO_PRUNE LIVE|pruning P is not needed for agreement
 	mixed-prepares|holds|VIEWS=3 MIXED_PREPARES|PREPAREs of other views counted: agreement holds
 	mixed-prepares-stuck|stuck|VIEWS=3 MIXED_PREPARES LIVE|PREPAREs of other views counted: no decision possible
@@ -42,12 +43,12 @@ tests()
 	quorum-2|agreement|QUORUM=2|a quorum of 2
 	vote-after-vc|agreement|VOTE_AFTER_VC|votes in a view after the VIEW-CHANGE that leaves it
 	mixed-commits|agreement|MIXED_COMMITS|COMMITs of other views counted
-	no-alt|stuck|VIEWS=4 RING=2 NO_ALT LIVE|a ring that must evict, without alt: no decision possible
+	no-alt|stuck|VIEWS=4 RING=2 NO_ALT LIVE|a ring of 2, without alt: no decision possible
 	evict-p|invalid|VIEWS=4 RING=2 EVICT_P|a ring that evicts P's digest
 	END
 	[ $long -eq 0 ] || cat <<-'END'
 	long-views|holds|VIEWS=5 LIVE|agreement in views 0 to 4, and a decision is always possible
-	long-ring|holds|VIEWS=5 RING=2 LIVE|the same with a ring that must evict
+	long-ring|holds|VIEWS=5 LAST_VC RING=3 DIGESTS=4 LIVE|a ring of 3, which must evict: agreement, and a decision is always possible
 	long-digests|holds|VIEWS=4 DIGESTS=4 LIVE|agreement in views 0 to 3, three batches and null
 	long-fine|holds|VIEWS=4 DIGESTS=2 FINE|agreement in views 0 to 3, all choices in states of their own
 	long-explicit|same|VIEWS=4 DIGESTS=2 FINE EXPLICIT|the faulty VIEW-CHANGEs enumerated allow the same there
@@ -76,7 +77,7 @@ search()
 	# shellcheck disable=SC2086 # a list of options without blanks in them
 	{
 		$SPIN $defs -a $model &&
-		$CC -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM="$MEM" -o pan pan.c &&
+		$CC -O2 -w -DSAFETY -DMEMLIM="$MEM" -o pan pan.c &&
 		timeout -k 10 "$LIMIT" nice ./pan -m20000
 	} >"$T/out" 2>&1
 }
@@ -86,7 +87,7 @@ states()
 	sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$T/out"
 }
 
-complete()
+finished()
 {
 	grep -q 'errors: 0$' "$T/out" && grep -q ' states, stored' "$T/out" &&
 		! grep -qi 'not completed\|too small\|reached the limit\|out of memory' "$T/out"
@@ -102,8 +103,8 @@ violated()
 came_out()
 {
 	case $1 in
-	holds) complete ;;
-	same) complete && [ "$(states)" = "$before" ] ;;
+	holds) finished ;;
+	same) finished && [ "$(states)" = "$before" ] ;;
 	agreement) violated '((committed==0)' ;;
 	stuck) violated '0 ' ;;
 	invalid) violated '((mem' ;;
@@ -132,7 +133,7 @@ test_one()
 		bad=1
 	fi
 	before=
-	complete && before=$(states)
+	finished && before=$(states)
 }
 
 # What "same" is compared with, if it did not run just before.
@@ -140,7 +141,7 @@ of_fine()
 {
 	# shellcheck disable=SC2046 # a list of flags
 	search $(tests | sed -n "s/^$1|[^|]*|\([^|]*\) EXPLICIT|.*/\1/p")
-	complete && states
+	finished && states
 }
 
 story()

@@ -170,7 +170,8 @@ static u32 replace(struct pbft_vc_pq *list, u32 count, u64 seq,
 	for (hi = lo; hi < count && le64_to_cpu(list[hi].seq) == seq; hi++)
 		;
 	memmove(list + lo + with_count, list + hi, (count - hi) * sizeof(*list));
-	memcpy(list + lo, with, with_count * sizeof(*with));
+	if (with_count)
+		memcpy(list + lo, with, with_count * sizeof(*with));
 	return count - (hi - lo) + with_count;
 }
 
