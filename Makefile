@@ -67,7 +67,8 @@ userspace:
 
 SEEDS ?= 1000
 START ?= 1
-REPLICAS ?= 4
+# 0: the seed chooses
+REPLICAS ?= 0
 sim: $(B)/bin/pbft-sim
 	$< --seeds $(SEEDS) --start $(START) --replicas $(REPLICAS) --jobs $(shell nproc)
 

@@ -366,7 +366,7 @@ void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 	pbft_advance_committed(c);
 }
 
-static bool complete(const struct pbft_core *c, const struct pbft_slot *s)
+static bool body_here(const struct pbft_core *c, const struct pbft_slot *s)
 {
 	return s && s->committed &&
 	       (s->cbatch || pbft_digest_eq(&s->cd, &c->null_d));
@@ -376,7 +376,7 @@ void pbft_advance_committed(struct pbft_core *c)
 {
 	struct pbft_slot *s;
 
-	while (complete(c, (s = pbft_slot(c, c->last_committed + 1)))) {
+	while (body_here(c, (s = pbft_slot(c, c->last_committed + 1)))) {
 		c->last_committed++;
 		c->commit_progress = c->now;
 		c->quorum_lost = false;

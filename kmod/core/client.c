@@ -32,7 +32,8 @@ int pbft_client_add(struct pbft_core *c, u32 id)
 		return -EEXIST;
 	if (c->client_count >= c->cfg.clients_max)
 		return -ENOSPC;
-	cl = kvzalloc(sizeof(*cl), GFP_KERNEL);
+	/* also called on a running replica, under the shell's lock */
+	cl = kzalloc(sizeof(*cl), GFP_ATOMIC);
 	if (!cl)
 		return -ENOMEM;
 	cl->id = id;
@@ -44,11 +45,21 @@ int pbft_client_add(struct pbft_core *c, u32 id)
 	return 0;
 }
 
+static void reply_drop(struct pbft_core *c, struct pbft_client *cl, u32 i)
+{
+	if (!cl->replies[i].buf)
+		return;
+	c->client_memory -= cl->replies[i].buf->cap;
+	pbft_buf_put(cl->replies[i].buf);
+	cl->replies[i].buf = NULL;
+}
+
 static void pending_remove(struct pbft_core *c, struct pbft_client *cl,
 			   struct pbft_pending *p)
 {
 	u64 t;
 
+	c->client_memory -= p->buf->cap;
 	pbft_buf_put(p->buf);
 	p->buf = NULL;
 	p->msg = NULL;
@@ -101,11 +112,11 @@ void pbft_client_del(struct pbft_core *c, u32 id)
 	*at = cl->hash_next;
 	pending_drop_all(c, cl);
 	for (i = 0; i < PBFT_CLIENT_WINDOW; i++)
-		pbft_buf_put(cl->replies[i].buf);
+		reply_drop(c, cl, i);
 	list_del_init(&cl->wait_node);
 	list_del_init(&cl->prop_node);
 	kfree(cl->endorse);
-	kvfree(cl);
+	kfree(cl);
 	c->client_count--;
 }
 
@@ -398,8 +409,9 @@ static void send_reply(struct pbft_core *c, struct pbft_client *cl,
 	else
 		pbft_send_client(c, cl->id, reply_copy(c, buf, 0));
 	if (res->status == PBFT_ST_OK || res->status == PBFT_ST_APP_ERROR) {
-		pbft_buf_put(cl->replies[i].buf);
+		reply_drop(c, cl, i);
 		cl->replies[i].buf = buf;
+		c->client_memory += buf->cap;
 		cl->replies[i].session = it->session;
 		cl->replies[i].t = it->t;
 	} else {
@@ -538,6 +550,7 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 		return;
 	}
 	p->buf = pbft_buf_get(buf);
+	c->client_memory += buf->cap;
 	p->msg = msg;
 	p->msg_len = msg_len;
 	p->t = t;

@@ -389,7 +389,7 @@ void pbft_step(struct pbft_core *c, u64 now, const struct pbft_packet *pkt,
 
 static u64 memory_held(const struct pbft_core *c)
 {
-	u64 sum = 0;
+	u64 sum = c->client_memory;
 	u32 i, j;
 
 	for (i = 0; i < c->ring; i++) {
@@ -404,17 +404,6 @@ static u64 memory_held(const struct pbft_core *c)
 		for (j = 0; j < PBFT_Q_RING; j++)
 			if (s->q[j].batch && s->q[j].batch != s->cbatch)
 				sum += pbft_batch_memory(s->q[j].batch);
-	}
-	for (i = 0; i < PBFT_CLIENT_BUCKETS; i++) {
-		const struct pbft_client *cl;
-
-		for (cl = c->clients[i]; cl; cl = cl->hash_next)
-			for (j = 0; j < PBFT_CLIENT_WINDOW; j++) {
-				if (cl->pending[j].buf)
-					sum += cl->pending[j].buf->cap;
-				if (cl->replies[j].buf)
-					sum += cl->replies[j].buf->cap;
-			}
 	}
 	return sum;
 }

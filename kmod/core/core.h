@@ -66,7 +66,10 @@ u64 pbft_config_memory(const struct pbft_config *cfg);
 struct pbft_core *pbft_core_create(const struct pbft_config *cfg, u64 now);
 void pbft_core_destroy(struct pbft_core *core);
 
-/* Clients: unknown ones are refused by the shell already, which has their keys. */
+/*
+ * Clients: unknown ones are refused by the shell already, which has their keys.
+ * Context: any, under the shell's lock once the core is shared.
+ */
 int pbft_client_add(struct pbft_core *core, u32 id);	/* -EEXIST, -ENOSPC, -ENOMEM */
 void pbft_client_del(struct pbft_core *core, u32 id);
 

@@ -21,7 +21,7 @@
 #define PROBATION_MAX	65536
 #define VIEWS_OUTLASTED	2
 
-static void guard(struct pbft_core *c, struct pbft_client *cl)
+static void put_under_guard(struct pbft_core *c, struct pbft_client *cl)
 {
 	u32 i;
 
@@ -57,7 +57,7 @@ void pbft_guard_executed(struct pbft_core *c, struct pbft_client *cl)
 void pbft_guard_expired(struct pbft_core *c, struct pbft_client *cl)
 {
 	if (++cl->outlasted >= VIEWS_OUTLASTED)
-		guard(c, cl);
+		put_under_guard(c, cl);
 }
 
 static void nacked(struct pbft_core *c, u32 client, u32 by)
@@ -68,7 +68,7 @@ static void nacked(struct pbft_core *c, u32 client, u32 by)
 		return;
 	cl->nacked_by |= BIT_ULL(by);
 	if (hweight64(cl->nacked_by) >= c->f + 1)
-		guard(c, cl);
+		put_under_guard(c, cl);
 }
 
 void pbft_on_nack(struct pbft_core *c, const struct pbft_packet *pkt)

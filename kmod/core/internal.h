@@ -276,6 +276,7 @@ struct pbft_core {
 	struct pbft_client *clients[PBFT_CLIENT_BUCKETS];
 	u32 client_count;
 	u32 pending_total;
+	u64 client_memory;	/* bytes of requests waiting and replies kept */
 	struct list_head waiting;
 	struct list_head proposable;
 

@@ -48,6 +48,7 @@ tests()
 	END
 	[ $long -eq 0 ] || cat <<-'END'
 	long-views|holds|VIEWS=5 LIVE|agreement in views 0 to 4, and a decision is always possible
+	long-unsorted|holds|VIEWS=4 NO_SORT LIVE|views 0 to 3, each order of replicas and batches for itself
 	long-ring|holds|VIEWS=5 LAST_VC RING=3 DIGESTS=4 LIVE|a ring of 3, which must evict: agreement, and a decision is always possible
 	long-digests|holds|VIEWS=4 DIGESTS=4 LIVE|agreement in views 0 to 3, three batches and null
 	long-fine|holds|VIEWS=4 DIGESTS=2 FINE|agreement in views 0 to 3, all choices in states of their own
