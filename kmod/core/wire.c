@@ -250,8 +250,15 @@ static bool check_new_view(const struct pbft_new_view *m, u32 n,
 	u64 len = sizeof(*m) +
 		  (u64)le32_to_cpu(m->v_count) * sizeof(struct pbft_nv_v) +
 		  (u64)le32_to_cpu(m->x_count) * sizeof(struct pbft_digest);
+	const struct pbft_nv_v *v = (const void *)m->body;
+	u32 i;
 
-	return len == head->len && le32_to_cpu(m->v_count) <= n;
+	if (len != head->len || le32_to_cpu(m->v_count) > n)
+		return false;
+	for (i = 0; i < le32_to_cpu(m->v_count); i++)
+		if (le32_to_cpu(v[i].origin) >= n)
+			return false;
+	return true;
 }
 
 static bool check_status(const struct pbft_status_msg *m,

@@ -78,24 +78,61 @@ static void fix_header(const struct pbft_wire_id *id, u8 *msg, u32 len)
 		h->sender = cpu_to_le32(le32_to_cpu(h->sender) % id->n);
 }
 
-/* Write some of the remaining bytes over some of the message. */
+static void put_le32(struct pbft_buf *buf, u32 off, u32 value)
+{
+	__le32 v = cpu_to_le32(value);
+
+	memcpy(buf->data + off, &v, min_t(u32, sizeof(v), buf->len - off));
+}
+
+/* The body ends earlier, and its length says so. */
+static void cut(struct pbft_buf *buf, u32 by)
+{
+	struct pbft_hdr *h = (void *)buf->data;
+	u32 len = le32_to_cpu(h->length);
+
+	if (len < sizeof(*h) + by || buf->len < sizeof(*h) + by)
+		return;
+	h->length = cpu_to_le32(len - by);
+	buf->len -= by;
+}
+
+static void damage_once(struct fuzz_in *in, struct pbft_buf *buf)
+{
+	u32 off = fuzz_u16(in) % buf->len;
+	u8 kind = fuzz_u8(in), b = fuzz_u8(in);
+	__le32 old = 0;
+
+	switch (kind & 7) {
+	case 0:
+	case 1:
+		buf->data[off] = b;
+		break;
+	case 2:
+		put_le32(buf, off & ~3u, fuzz_u64(in));
+		break;
+	case 3:
+		put_le32(buf, off & ~3u, b);
+		break;
+	case 4 ... 6:
+		/* a count or length of the fixed part, a little more or less */
+		off = sizeof(struct pbft_hdr) + off % 20 * 4;
+		if (off + sizeof(old) > buf->len)
+			break;
+		memcpy(&old, buf->data + off, sizeof(old));
+		put_le32(buf, off, le32_to_cpu(old) + (s8)b);
+		break;
+	default:
+		cut(buf, b & 0x3f);
+	}
+}
+
 static void damage(struct fuzz_in *in, struct pbft_buf *buf)
 {
 	u32 times = fuzz_below(in, 4);
-	__le32 v;
 
-	while (times--) {
-		u32 off = fuzz_u16(in) % buf->len;
-		u8 kind = fuzz_u8(in);
-
-		if (kind & 1) {
-			buf->data[off] = fuzz_u8(in);
-			continue;
-		}
-		off -= off % sizeof(v);
-		v = cpu_to_le32(kind & 2 ? fuzz_u64(in) : (kind >> 2) - 32);
-		memcpy(buf->data + off, &v, min_t(u32, sizeof(v), buf->len - off));
-	}
+	while (times--)
+		damage_once(in, buf);
 	if (fuzz_u8(in) == 0xff)
 		buf->len -= fuzz_u8(in) % buf->len;
 }

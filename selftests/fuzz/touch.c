@@ -61,8 +61,11 @@ static u64 touch_new_view(const struct pbft_new_view *m, u32 n)
 	u64 sum = le64_to_cpu(m->base) + m->base_digest.b[31];
 
 	fuzz_check(nv <= n, "a NEW-VIEW with %u VIEW-CHANGEs of %u replicas", nv, n);
-	for (i = 0; i < nv; i++)
-		sum += le32_to_cpu(v[i].origin) + v[i].digest.b[31];
+	for (i = 0; i < nv; i++) {
+		fuzz_check(le32_to_cpu(v[i].origin) < n, "a VIEW-CHANGE of replica %u of %u",
+			   le32_to_cpu(v[i].origin), n);
+		sum += v[i].digest.b[31];
+	}
 	for (i = 0; i < nx; i++)
 		sum += x[i].b[0] ^ x[i].b[31];
 	return sum;
