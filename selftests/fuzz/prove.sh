@@ -21,36 +21,39 @@ LIMIT=${PROVE_LIMIT:-3600}	# seconds for one proof
 mkdir -p "$B/prove"
 dir=$(cd "$B/prove" && pwd)
 
-# TYPE NAME LEN_MAX N_MAX COUNT_MAX UNWIND. Authenticators of 64 replicas take 1024
-# bytes, so 2048 leaves another 1024 for the message, and every 32-bit count and
-# length in it is arbitrary. Where messages are inside, their count is bounded.
+# The largest message and the authenticator of 64 replicas: no datagram is longer.
+ALL=$((1024 * 1024 + 64 * 16))
+
+# TYPE NAME LEN_MAX N_MAX COUNT_MAX UNWIND [LOOP:UNWIND,...]. Where loops do not
+# depend on the type, the bounds are those of the format. Messages with requests
+# inside are the exception: two of them, in a cluster of four, and 512 bytes.
 proofs()
 {
 	cat <<-END
-	0 unknown 2048 64 0 2
-	1 REQUEST 2048 64 0 2
-	2 REPLY 2048 64 0 2
-	3 PRE-PREPARE 768 5 2 4
-	4 PREPARE 2048 64 0 2
-	5 COMMIT 2048 64 0 2
-	6 CHECKPOINT 2048 64 0 2
-	7 VIEW-CHANGE 2048 64 0 2
-	8 VIEW-CHANGE-ACK 2048 64 0 2
-	9 NEW-VIEW 2048 64 0 2
-	10 STATUS 2048 64 0 2
-	11 COMMITTED 2048 64 0 2
-	12 FETCH 2048 64 0 2
-	13 BATCH 768 5 2 4
-	14 RELAY 2048 64 0 3
-	15 QUERY-STABLE 2048 64 0 2
-	16 REPLY-STABLE 2048 64 0 2
-	17 REJOIN 2048 64 0 2
-	18 NACK 2048 64 0 2
-	19 ENDORSE 2048 64 0 2
-	20 FRAGMENT 2048 64 0 2
-	21 PEER-DATA 2048 64 0 2
-	22 HELLO 2048 64 0 2
-	23 HELLO-ACK 2048 64 0 2
+	0 unknown $ALL 64 0 1
+	1 REQUEST $ALL 64 0 1
+	2 REPLY $ALL 64 0 1
+	3 PRE-PREPARE 512 4 2 3
+	4 PREPARE $ALL 64 0 1
+	5 COMMIT $ALL 64 0 1
+	6 CHECKPOINT $ALL 64 0 1
+	7 VIEW-CHANGE $ALL 64 0 1
+	8 VIEW-CHANGE-ACK $ALL 64 0 1
+	9 NEW-VIEW $ALL 64 0 1 check_new_view.0:65
+	10 STATUS $ALL 64 0 1
+	11 COMMITTED $ALL 64 0 1
+	12 FETCH $ALL 64 0 1
+	13 BATCH 512 4 2 3
+	14 RELAY 4096 64 0 1 check_new_view.0:65,touch_inner.0:2
+	15 QUERY-STABLE $ALL 64 0 1
+	16 REPLY-STABLE $ALL 64 0 1
+	17 REJOIN $ALL 64 0 1
+	18 NACK $ALL 64 0 1
+	19 ENDORSE $ALL 64 0 1
+	20 FRAGMENT $ALL 64 0 1
+	21 PEER-DATA $ALL 64 0 1
+	22 HELLO $ALL 64 0 1
+	23 HELLO-ACK $ALL 64 0 1
 	END
 }
 
@@ -109,10 +112,11 @@ private_apt()
 # Say why not, and fail, or leave the program in $dir/cbmc.
 fetch_cbmc()
 {
-	command -v apt-get dpkg-deb >/dev/null || {
-		echo "there is no apt to take it from"
+	for program in apt-get dpkg-deb; do
+		command -v "$program" >/dev/null && continue
+		echo "there is no $program to take it with"
 		return 1
-	}
+	done
 	from=$(mirror | head -n 1)
 	[ -n "$from" ] || {
 		echo "no source of this system's suite in /etc/apt"
@@ -182,18 +186,18 @@ ok()
 	fi
 }
 
-# model SOURCE TYPE LEN_MAX N_MAX COUNT_MAX UNWIND: log to $dir/log
+# model SOURCE TYPE LEN_MAX N_MAX COUNT_MAX UNWIND [LOOPS]: log to $dir/log
 model()
 {
 	cd "$top" && nice -n 10 timeout "$LIMIT" "$CBMC" "$here/prove-wire.c" "$1" \
 		-DTYPE="$2" -DLEN_MAX="$3" -DN_MAX="$4" -DCOUNT_MAX="$5" --unwind "$6" \
-		-Ikmod/core -Iuserspace/include -Iuapi --unwinding-assertions \
+		${7:+--unwindset "$7"} -Ikmod/core -Iuserspace/include -Iuapi --unwinding-assertions \
 		--slice-formula --drop-unused-functions >"$dir/log" 2>&1
 }
 
 prove()
 {
-	model kmod/core/wire.c "$1" "$3" "$4" "$5" "$6"
+	model kmod/core/wire.c "$1" "$3" "$4" "$5" "$6" "$7"
 	status=$?
 	bounds="length <= $3, n <= $4"
 	[ "$5" -eq 0 ] || bounds="$bounds, at most $5 requests inside"
@@ -203,34 +207,38 @@ prove()
 	[ $status -eq 0 ] || grep -E ': FAILURE$|rror' "$dir/log" | head -n 10 | sed 's/^/# /'
 }
 
-# planted WHAT TYPE LEN_MAX N_MAX COUNT_MAX UNWIND SED: without a check of wire.c's
-# the proof must fail, or it proves nothing.
+# planted WHAT TYPE LEN_MAX N_MAX UNWIND SED: without a check of wire.c's the proof
+# must fail, or it proves nothing.
 planted()
 {
-	sed "$7" "$top/kmod/core/wire.c" >"$dir/planted.c"
+	sed "$6" "$top/kmod/core/wire.c" >"$dir/planted.c"
 	if cmp -s "$dir/planted.c" "$top/kmod/core/wire.c"; then
 		ok 1 "planted: wire.c has no check of $1 that could be removed"
 		return
 	fi
-	model "$dir/planted.c" "$2" "$3" "$4" "$5" "$6"
+	model "$dir/planted.c" "$2" "$3" "$4" 2 "$5"
 	[ $? -eq 10 ] && grep -q 'pointer_dereference.*FAILURE' "$dir/log"
 	ok $? "planted: without the check of $1 a read outside the datagram is found"
 }
 
-planted "the shortest datagram" 0 64 4 0 2 \
-	's/if (len < sizeof(\*h))/if (0)/'
-planted "an operation's length" 1 512 4 0 2 \
-	's/head->len == sizeof(\*m) + op_len/true/'
+planted "the shortest datagram" 0 64 4 1 \
+	's/if (len < sizeof(\*h))/if (!h)/'
+planted "an operation's length" 1 512 4 1 \
+	's/head->len == sizeof(\*m) + op_len/head->len >= sizeof(*m)/'
+planted "a count of digests" 11 4096 4 1 \
+	's/head->len == sizeof(\*m) + count \* sizeof(struct pbft_digest)/head->len > count/'
+planted "a NEW-VIEW's length" 9 2048 4 5 \
+	's/if (len != head->len || /if (/'
 
 proofs >"$dir/proofs"
-while read -r type name len nmax count unwind; do
+while read -r type name len nmax count unwind loops; do
 	if [ $# -gt 0 ]; then
 		case " $* " in
 		*" $type "* | *" $name "*) ;;
 		*) continue ;;
 		esac
 	fi
-	prove "$type" "$name" "$len" "$nmax" "$count" "$unwind"
+	prove "$type" "$name" "$len" "$nmax" "$count" "$unwind" "$loops"
 done <"$dir/proofs"
 echo "1..$n"
 exit $bad

@@ -82,6 +82,7 @@ search()
 		$CC -O2 -w -DSAFETY -DMEMLIM="$MEM" -o pan pan.c &&
 		timeout -k 10 "$LIMIT" nice ./pan -m20000
 	} >"$T/out" 2>&1
+	[ $? -ne 124 ] || echo "not completed in $LIMIT s" >>"$T/out"
 }
 
 states()
@@ -181,7 +182,7 @@ shift $((OPTIND - 1))
 need "$SPIN" "$CC"
 T=$(mktemp -d "${TMPDIR:-/tmp}/pbft-model.XXXXXX") || exit 1
 trap 'rm -rf "$T"' EXIT
-trap 'exit 130' INT TERM HUP
+trap 'exit 130' INT TERM HUP PIPE
 if [ -n "$show" ]; then
 	long=1
 	story "$show" "$@"
