@@ -82,7 +82,7 @@ static void check_prepared(struct pbft_core *c, struct pbft_slot *s)
 	s->p_set = true;
 	s->p_view = c->view;
 	s->p_d = s->d;
-	pbft_persist(c, PBFT_REC_PREPARED, s->seq, c->view, &s->d, s->batch, NULL);
+	pbft_persist(c, PBFT_REC_PREPARED, s->seq, c->view, &s->d, NULL, NULL);
 	send_vote(c, PBFT_COMMIT, s);
 	s->commit[c->self] = s->d;
 	s->commit_seen |= BIT_ULL(c->self);

@@ -169,26 +169,22 @@ u32 pbft_batch_wire_size(const struct pbft_batch *b)
 	return size;
 }
 
-/* A BATCH message with every request inline; NULL if one is missing. */
-struct pbft_buf *pbft_batch_message(struct pbft_core *c, u64 seq,
-				    const struct pbft_batch *b)
+/*
+ * A PRE-PREPARE or BATCH with every request inline: pbft_batch_wire_size() bytes.
+ * @b has no request missing.
+ */
+void pbft_batch_write(void *dst, const struct pbft_wire_id *id, u8 type, u32 sender,
+		      u64 view, const struct pbft_batch *b)
 {
-	struct pbft_pre_prepare *m;
-	struct pbft_buf *buf;
-	u8 *p;
+	struct pbft_pre_prepare *m = dst;
+	u8 *p = m->entries;
 	u32 i;
 
-	if (b->missing)
-		return NULL;
-	buf = pbft_msg(c, PBFT_BATCH, pbft_batch_wire_size(b), 0, seq);
-	if (!buf)
-		return NULL;
-	m = (void *)buf->data;
+	pbft_wire_header(&m->hdr, id, type, pbft_batch_wire_size(b), sender, view, b->seq);
 	m->digest = b->digest;
 	m->time = cpu_to_le64(b->time);
 	m->count = cpu_to_le32(b->count);
 	m->reserved = 0;
-	p = m->entries;
 	for (i = 0; i < b->count; i++) {
 		const struct pbft_batch_item *it = &b->items[i];
 		struct pbft_entry *e = (void *)p;
@@ -203,6 +199,22 @@ struct pbft_buf *pbft_batch_message(struct pbft_core *c, u64 seq,
 		memset(e->request + it->msg_len, 0, padded - it->msg_len);
 		p += sizeof(*e) + padded;
 	}
+}
+
+/* NULL if a request is missing, or memory is short. */
+struct pbft_buf *pbft_batch_message(struct pbft_core *c, u8 type, u64 view,
+				    const struct pbft_batch *b)
+{
+	u32 size = pbft_batch_wire_size(b);
+	struct pbft_buf *buf;
+
+	if (b->missing)
+		return NULL;
+	buf = pbft_buf_alloc(size);
+	if (!buf)
+		return NULL;
+	buf->len = size;
+	pbft_batch_write(buf->data, &c->wire, type, c->self, view, b);
 	return buf;
 }
 

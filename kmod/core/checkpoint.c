@@ -119,6 +119,66 @@ struct pbft_buf *pbft_checkpoint_message(struct pbft_core *c,
 	return buf;
 }
 
+/* ---- on record -------------------------------------------------------------- */
+
+/* A checkpoint whose state has digest @app; it takes no memory and cannot fail. */
+static void persist_claim(struct pbft_core *c, u8 code, u64 seq, u64 time,
+			  const struct pbft_digest *chain, const struct pbft_digest *app)
+{
+	struct pbft_out out = {
+		.type = PBFT_OUT_PERSIST, .code = code, .view = c->view,
+		.again = c->again, .digest = *app,
+	};
+
+	out.head.seq = seq;
+	out.head.time = time;
+	out.head.chain = *chain;
+	pbft_emit(c, &out);
+}
+
+static void persist_h(struct pbft_core *c)
+{
+	if (c->stable.seq == c->h)
+		persist_claim(c, PBFT_REC_STABLE, c->h, c->stable.time,
+			      &c->stable.chain, &c->stable.app);
+	else
+		pbft_persist(c, PBFT_REC_RAISED, c->h, c->view, NULL, NULL, NULL);
+}
+
+static void persist_own(struct pbft_core *c, const struct pbft_ck_own *own)
+{
+	if (own->held)
+		persist_claim(c, PBFT_REC_CHECKPOINT, own->seq, own->time, &own->chain,
+			      &own->app);
+	else
+		pbft_persist(c, PBFT_REC_BASE, own->seq, c->view, &own->d, NULL, NULL);
+}
+
+void pbft_persist_checkpoints(struct pbft_core *c)
+{
+	u32 i;
+
+	if (c->h)
+		persist_h(c);
+	for (i = 0; i < c->own_count; i++)
+		persist_own(c, &c->own[i]);
+}
+
+/* A checkpoint of an earlier life: the claim stands, the copy of the state is gone. */
+void pbft_own_restore(struct pbft_core *c, const struct pbft_ck_claim *claim)
+{
+	struct pbft_ck_own e = {
+		.seq = claim->seq, .held = true, .old = true, .d = claim->d,
+		.app = claim->app, .chain = claim->chain, .time = claim->time,
+	};
+
+	if (e.seq < c->h)
+		return;
+	own_add(c, &e);
+	if (e.seq && e.seq <= pbft_high(c))
+		*claim_at(c, e.seq, c->self) = *claim;
+}
+
 /* ---- stability ----------------------------------------------------------- */
 
 /* Claims above the old window may be inside the new one. */
@@ -155,8 +215,10 @@ void pbft_raise_h(struct pbft_core *c, u64 seq, const struct pbft_ck_claim *proo
 	u64 old = c->h, n;
 
 	if (seq <= old) {
-		if (seq == old && proof && c->stable.seq != seq)
+		if (seq == old && proof && c->stable.seq != seq) {
 			c->stable = *proof;
+			persist_h(c);
+		}
 		return;
 	}
 	c->h = seq;
@@ -175,8 +237,7 @@ void pbft_raise_h(struct pbft_core *c, u64 seq, const struct pbft_ck_claim *proo
 	c->next_seq = max(c->next_seq, seq + 1);
 	c->quorum_lost = false;
 	c->cnt.stable++;
-	pbft_persist(c, PBFT_REC_STABLE, seq, c->view, proof ? &proof->d : NULL,
-		     NULL, NULL);
+	persist_h(c);
 	/* a window longer, for peers that fetch one of them */
 	out.head.seq = seq > c->cfg.l ? seq - c->cfg.l : 0;
 	if (out.head.seq)
@@ -257,7 +318,7 @@ void pbft_own_checkpoint(struct pbft_core *c, u64 seq,
 	}
 	c->cnt.checkpoints++;
 	own_add(c, &e);
-	pbft_persist(c, PBFT_REC_CHECKPOINT, seq, c->view, &e.d, NULL, NULL);
+	persist_own(c, &e);
 	pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, pbft_checkpoint_message(c, &e));
 	/* repaired state replaces what we said of it before */
 	mine = claim_of(c, seq, c->self);

@@ -11,10 +11,12 @@ void pbft_emit(struct pbft_core *c, const struct pbft_out *out)
 {
 	u32 room = c->out_cap - c->out_len;
 
-	if (!room || (out->type == PBFT_OUT_SEND && room <= OUT_RESERVE(c))) {
+	if (c->restoring || !room || (out->type == PBFT_OUT_SEND && room <= OUT_RESERVE(c))) {
 		struct pbft_out lost = *out;
 
 		pbft_out_release(&lost);
+		if (c->restoring)
+			return;
 		c->cnt.out_dropped++;
 		if (!room && out->type != PBFT_OUT_SEND &&
 		    out->type != PBFT_OUT_EVENT && !c->stopped)
@@ -74,6 +76,7 @@ void pbft_persist(struct pbft_core *c, u8 code, u64 seq, u64 view,
 {
 	struct pbft_out out = {
 		.type = PBFT_OUT_PERSIST, .code = code, .view = view,
+		.again = c->again,
 		.batch = batch ? pbft_batch_get(batch) : NULL,
 		.buf = buf ? pbft_buf_get(buf) : NULL,
 	};
@@ -209,10 +212,16 @@ struct pbft_core *pbft_core_create(const struct pbft_config *cfg, u64 now)
 	c->last_pp = now;
 	/* spread over the interval, the same in every run */
 	c->status_at = now + cfg->t_status * cfg->self / cfg->n;
-	if (cfg->genesis)
+	if (cfg->restore) {
+		c->restoring = true;
+		c->rec.active = true;
+	} else if (cfg->genesis) {
 		genesis_checkpoint(c);
-	else
+		pbft_persist_all(c);
+	} else {
 		pbft_recover_start(c);
+		pbft_persist(c, PBFT_REC_FORGOT, 0, 0, NULL, NULL, NULL);
+	}
 	return c;
 }
 

@@ -31,6 +31,7 @@ struct pbft_config {
 	u32 inline_max;		/* larger operations travel apart from the batch, bytes */
 	u32 clients_max;	/* clients that may be registered */
 	bool genesis;		/* this cluster has never run before: no votes to remember */
+	bool restore;		/* what was promised follows by pbft_restore() */
 	u64 t_base;		/* first request and view-change timeout, ns */
 	u64 t_max;		/* no timeout grows beyond this */
 	u64 t_status;		/* STATUS interval */
@@ -56,10 +57,11 @@ u64 pbft_config_memory(const struct pbft_config *cfg);
  * pbft_core_create() - a replica at sequence number 0 and view 0
  * @cfg: checked by pbft_config_check(); copied
  *
- * With cfg->genesis the replica votes at once. Without, it has forgotten what
- * it may have promised in an earlier life: it stays mute until the estimation
- * of its peers' checkpoints and views makes voting safe (Castro and Liskov
- * 2002, section 4.3.2), by itself and however long that takes.
+ * With cfg->genesis the replica votes at once. With cfg->restore it is told
+ * what it promised in an earlier life, and is of no use before pbft_restored().
+ * With neither it has forgotten: it stays mute until the estimation of its
+ * peers' checkpoints and views makes voting safe (Castro and Liskov 2002,
+ * section 4.3.2), by itself and however long that takes.
  *
  * Context: process, may sleep. Return: NULL when memory is short.
  */
@@ -75,6 +77,52 @@ void pbft_client_del(struct pbft_core *core, u32 id);
 
 /* Wall clock minus monotonic clock, ns: what the primary proposes as time. */
 void pbft_set_wall_offset(struct pbft_core *core, s64 offset);
+
+/* A place in the log; of an application: what its state includes. */
+struct pbft_log_head {
+	u64 seq;
+	u64 time;			/* agreed time of that batch, ns since the epoch */
+	struct pbft_digest chain;	/* chain_0 is all zero */
+};
+
+/* ---- an earlier life ------------------------------------------------- */
+
+/* What PBFT_OUT_PERSIST once said. */
+struct pbft_record {
+	u8 code;		/* enum pbft_persist */
+	u64 view;
+	struct pbft_log_head head;
+	struct pbft_digest digest;
+	struct pbft_buf *buf;	/* PRE_PREPARED: the BATCH; else as in pbft_out */
+};
+
+/**
+ * pbft_restore() - remember one record, oldest first
+ *
+ * After pbft_core_create() with cfg->restore, before anything else. Nothing
+ * comes out of pbft_ready() for it. The core takes its own reference on buf.
+ *
+ * Return: 0; -EBADMSG: no core of this configuration said this; -ENOMEM: some of
+ * it is not remembered. The core is then to be destroyed.
+ */
+int pbft_restore(struct pbft_core *core, const struct pbft_record *rec);
+
+/**
+ * pbft_restored() - all there is has been told: resume
+ *
+ * In the same view, with the same promises. If the records do not say that the
+ * replica remembered everything when they end, it goes on as one that has
+ * forgotten.
+ */
+void pbft_restored(struct pbft_core *core, u64 now);
+
+/**
+ * pbft_persist_all() - PERSIST everything that must not be forgotten, once more
+ *
+ * What was persisted before is not needed once this is durable. The outbox must
+ * be empty before, which makes room for it.
+ */
+void pbft_persist_all(struct pbft_core *core);
 
 /* What the shell found out about the authentication of one message. */
 struct pbft_verdict {
@@ -110,13 +158,6 @@ void pbft_tick(struct pbft_core *core, u64 now);
 u64 pbft_next_deadline(const struct pbft_core *core);
 
 /* ---- the application side ------------------------------------------- */
-
-/* Where an application stands: the log position its state includes. */
-struct pbft_log_head {
-	u64 seq;
-	u64 time;			/* agreed time of that batch, ns since the epoch */
-	struct pbft_digest chain;	/* chain_0 is all zero */
-};
 
 /**
  * pbft_bind() - an application takes over, with its state at @head
@@ -193,11 +234,16 @@ enum pbft_out_type {
 
 enum pbft_persist {
 	PBFT_REC_PRE_PREPARED,	/* Q: head.seq, view, digest, batch */
-	PBFT_REC_PREPARED,	/* P: head.seq, view, digest, batch */
-	PBFT_REC_VIEW_CHANGE,	/* view, pending from here; buf: the VIEW-CHANGE */
-	PBFT_REC_NEW_VIEW,	/* view entered; buf: the NEW-VIEW */
-	PBFT_REC_CHECKPOINT,	/* own checkpoint at head, digest D_ck */
-	PBFT_REC_STABLE,	/* stable checkpoint head.seq */
+	PBFT_REC_PREPARED,	/* P: head.seq, view, digest */
+	PBFT_REC_VIEW_CHANGE,	/* view, pending from here; buf: the VIEW-CHANGE, or NULL */
+	PBFT_REC_NEW_VIEW,	/* view entered; buf: the NEW-VIEW, or a RELAY of it */
+	PBFT_REC_CHECKPOINT,	/* own checkpoint at head, digest of the state */
+	PBFT_REC_BASE,		/* others' word for checkpoint head.seq, digest D_ck */
+	PBFT_REC_STABLE,	/* h = head.seq, proven for head and the state's digest */
+	PBFT_REC_RAISED,	/* h = head.seq, by the word of others */
+	PBFT_REC_REMEMBERS,	/* all promises up to here are on record */
+	PBFT_REC_FORGOT,	/* there were promises that are not */
+	PBFT_REC_MAX
 };
 
 enum pbft_event {
@@ -216,6 +262,7 @@ struct pbft_out {
 	u8 type;		/* enum pbft_out_type */
 	u8 auth;		/* SEND: enum pbft_auth to append; SEND gives header and body */
 	u8 code;		/* enum pbft_persist or pbft_event */
+	bool again;		/* PERSIST: by pbft_persist_all() */
 	u32 client;		/* SEND: client id, or 0 for replicas */
 	u64 to;			/* SEND, FETCH_STATE: set of replicas, never self */
 	u64 view;

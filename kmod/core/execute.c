@@ -134,6 +134,7 @@ int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
 {
 	static const struct pbft_digest zero;
 	struct pbft_slot *s = pbft_slot(c, head->seq);
+	struct pbft_ck_own *own;
 
 	if (now > c->now)
 		c->now = now;
@@ -152,8 +153,9 @@ int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
 	c->answered = head->seq;
 	c->last_committed = max(c->last_committed, head->seq);
 	c->app_progress = c->now;
-	if (head->seq && head->seq % c->cfg.k == 0 &&
-	    !pbft_own_find(c, head->seq))
+	/* of an earlier life we may have the word, but no copy of the state */
+	own = pbft_own_find(c, head->seq);
+	if (head->seq && head->seq % c->cfg.k == 0 && (!own || own->old))
 		ask_snapshot(c, head->seq);
 	c->fetch_asked = false;
 	if (c->fetching && head->seq >= c->fetch.seq)

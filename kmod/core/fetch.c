@@ -111,7 +111,7 @@ void pbft_on_fetch(struct pbft_core *c, const struct pbft_packet *pkt)
 	if (!b || !within_budget(c, pkt->head.sender, pbft_batch_wire_size(b)))
 		return;
 	pbft_send(c, BIT_ULL(pkt->head.sender), PBFT_AUTH_MAC,
-		  pbft_batch_message(c, s->seq, b));
+		  pbft_batch_message(c, PBFT_BATCH, 0, b));
 }
 
 /* The held PRE-PREPARE gets its missing requests; what was authentic stays so. */

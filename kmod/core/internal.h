@@ -15,6 +15,7 @@
  *	status.c	STATUS, and answering it: all retransmission
  *	fetch.c		batches that are named but not held
  *	recover.c	a replica that has forgotten its promises
+ *	restore.c	a replica that is told of them
  *	log.c, batch.c	slots with their P and Q; batches
  *
  * Section numbers in comments are those of Documentation/protocol.rst.
@@ -166,6 +167,7 @@ struct pbft_ck_own {
 	u64 seq;
 	struct pbft_digest d;
 	bool held;		/* we have the state, not only the word of others */
+	bool old;		/* ... or had it, in an earlier life */
 	struct pbft_digest app, chain;	/* if held */
 	u64 time;
 };
@@ -240,6 +242,9 @@ struct pbft_core {
 	s64 wall_offset;
 	bool stopped;
 	const char *reason;
+	bool restoring;		/* nothing comes out: it has been said before */
+	bool again;		/* what is persisted has been before */
+	bool remembers;		/* restoring: nothing promised is missing so far */
 
 	u64 view;
 	bool pending;
@@ -367,7 +372,9 @@ struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 bool pbft_batch_fill(struct pbft_core *c, struct pbft_batch *b);
 bool pbft_batch_sane(const struct pbft_batch *b);
 u32 pbft_batch_wire_size(const struct pbft_batch *b);
-struct pbft_buf *pbft_batch_message(struct pbft_core *c, u64 seq,
+void pbft_batch_write(void *dst, const struct pbft_wire_id *id, u8 type, u32 sender,
+		      u64 view, const struct pbft_batch *b);
+struct pbft_buf *pbft_batch_message(struct pbft_core *c, u8 type, u64 view,
 				    const struct pbft_batch *b);
 u64 pbft_batch_memory(const struct pbft_batch *b);
 
@@ -454,12 +461,15 @@ void pbft_check_behind(struct pbft_core *c);
 struct pbft_buf *pbft_checkpoint_message(struct pbft_core *c,
 					 const struct pbft_ck_own *own);
 struct pbft_ck_own *pbft_own_find(struct pbft_core *c, u64 seq);
+void pbft_own_restore(struct pbft_core *c, const struct pbft_ck_claim *claim);
+void pbft_persist_checkpoints(struct pbft_core *c);
 
 /* viewchange.c */
 void pbft_start_vc(struct pbft_core *c, u64 view);
 void pbft_on_view_change(struct pbft_core *c, const struct pbft_vc_body *body,
 			 bool authentic, u32 from);
 void pbft_vc_body_set(struct pbft_vc_body *at, const struct pbft_vc_body *body);
+void pbft_leave_view(struct pbft_core *c, u64 view);
 void pbft_vc_timer(struct pbft_core *c);
 unsigned int pbft_ack_count(const struct pbft_core *c, u32 origin, u64 view,
 			    const struct pbft_digest *dv);
@@ -478,6 +488,7 @@ void pbft_offer_vc(struct pbft_core *c, const struct pbft_vc_body *body,
 		   const struct pbft_digest *dv);
 void pbft_check_new_view(struct pbft_core *c);
 void pbft_take_entries(struct pbft_core *c);
+int pbft_new_view_restore(struct pbft_core *c, struct pbft_buf *buf);
 u64 pbft_new_view_need(const struct pbft_core *c);
 void pbft_nv_release(struct pbft_nv_rec *nv);
 

@@ -68,7 +68,8 @@ void pbft_take_entries(struct pbft_core *c)
 	const struct pbft_new_view *m = c->nv_in.nv;
 	u64 base, seq;
 
-	if (c->pending || !m || c->nv_in.view != c->view || c->nv_done >= c->nv_max)
+	if (c->pending || !m || c->nv_in.view != c->view || c->nv_done >= c->nv_max ||
+	    c->restoring)
 		return;
 	base = le64_to_cpu(m->base);
 	for (seq = max(c->nv_done, c->h) + 1;
@@ -101,6 +102,9 @@ static void enter(struct pbft_core *c, u64 h)
 
 	pbft_persist(c, PBFT_REC_NEW_VIEW, base, c->view, &m->base_digest, NULL,
 		     c->nv.buf);
+	/* a primary that forgot its NEW-VIEW might make another: durable first */
+	if (pbft_is_primary(c))
+		pbft_send(c, pbft_others(c), PBFT_AUTH_VECTOR, pbft_buf_get(c->nv.buf));
 	pbft_nv_release(&c->nv_in);
 	c->nv_in = c->nv;
 	memset(&c->nv, 0, sizeof(c->nv));
@@ -259,7 +263,6 @@ void pbft_try_new_view(struct pbft_core *c)
 		pbft_vc_body_set(&c->nv.vc[origin], &c->vc[origin].body);
 		c->nv.proven |= BIT_ULL(origin);
 	}
-	pbft_send(c, pbft_others(c), PBFT_AUTH_VECTOR, pbft_buf_get(buf));
 	enter(c, h);
 }
 
@@ -439,4 +442,28 @@ void pbft_on_new_view(struct pbft_core *c, struct pbft_buf *buf,
 	c->nv.bad = !well_formed(c, m);
 	c->status_soon = true;
 	pbft_check_new_view(c);
+}
+
+/* ---- an earlier life -------------------------------------------------------------- */
+
+/* The NEW-VIEW of an earlier life, as it was persisted. */
+int pbft_new_view_restore(struct pbft_core *c, struct pbft_buf *buf)
+{
+	const struct pbft_new_view *m = (const void *)buf->data;
+	u64 view = le64_to_cpu(m->hdr.view);
+
+	if (le32_to_cpu(m->hdr.sender) != pbft_primary(c, view) || view < c->view ||
+	    !well_formed(c, m))
+		return -EBADMSG;
+	if (view == c->view && !c->pending)
+		return 0;	/* said again */
+	if (view > c->view)
+		pbft_leave_view(c, view);
+	pbft_nv_release(&c->nv);
+	c->nv.buf = pbft_buf_get(buf);
+	c->nv.nv = m;
+	c->nv.len = buf->len;
+	c->nv.view = view;
+	enter(c, 0);	/* what it did to h has a record of its own */
+	return 0;
 }

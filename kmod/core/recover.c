@@ -79,6 +79,7 @@ void pbft_recover_check(struct pbft_core *c)
 	    c->view < c->rec.min_view || c->pending)
 		return;
 	c->rec.active = false;
+	pbft_persist(c, PBFT_REC_REMEMBERS, 0, 0, NULL, NULL, NULL);
 	pbft_event(c, PBFT_EV_RECOVERED, c->h, 0);
 }
 

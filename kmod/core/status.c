@@ -186,11 +186,12 @@ static void answer_view(struct pbft_core *c, const struct asker *a)
 /* Our own PRE-PREPARE for this slot, once more. */
 static void resend_pre_prepare(struct pbft_core *c, u32 to, const struct pbft_slot *s)
 {
-	const struct pbft_pre_prepare *m;
+	const struct pbft_hdr *hdr;
 	struct pbft_buf *buf;
 
 	if (!s->batch) {
-		buf = pbft_msg(c, PBFT_PRE_PREPARE, sizeof(*m), c->view, s->seq);
+		buf = pbft_msg(c, PBFT_PRE_PREPARE, sizeof(struct pbft_pre_prepare),
+			       c->view, s->seq);
 		if (buf) {
 			struct pbft_pre_prepare *null = (void *)buf->data;
 
@@ -202,12 +203,14 @@ static void resend_pre_prepare(struct pbft_core *c, u32 to, const struct pbft_sl
 		send_to(c, to, PBFT_AUTH_MAC, buf);
 		return;
 	}
-	m = (const void *)s->batch->buf->data;
-	/* an entry of the NEW-VIEW came in another message and needs none */
-	if (m->hdr.type == PBFT_PRE_PREPARE &&
-	    le32_to_cpu(m->hdr.sender) == c->self &&
-	    le64_to_cpu(m->hdr.view) == c->view)
-		send_to(c, to, PBFT_AUTH_MAC, pbft_buf_get(s->batch->buf));
+	hdr = (const void *)s->batch->buf->data;
+	/* what we remember from an earlier life came in another message */
+	if (hdr->type == PBFT_PRE_PREPARE && le32_to_cpu(hdr->sender) == c->self &&
+	    le64_to_cpu(hdr->view) == c->view)
+		buf = pbft_buf_get(s->batch->buf);
+	else
+		buf = pbft_batch_message(c, PBFT_PRE_PREPARE, c->view, s->batch);
+	send_to(c, to, PBFT_AUTH_MAC, buf);
 }
 
 static void resend_vote(struct pbft_core *c, u32 to, u8 type, const struct pbft_slot *s)

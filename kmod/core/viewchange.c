@@ -158,6 +158,22 @@ bool pbft_may_promise(const struct pbft_core *c, u64 view)
 		view >= c->rec.min_view);
 }
 
+/* Pending from here on, for @view. */
+void pbft_leave_view(struct pbft_core *c, u64 view)
+{
+	u32 i;
+
+	c->view = view;
+	c->pending = true;
+	c->vc_timer = 0;
+	c->view_batches = 0;
+	for (i = 0; i < c->ring; i++)
+		if (c->slots[i].seq)
+			pbft_slot_leave_view(c, &c->slots[i]);
+	if (c->nv.view < view)
+		pbft_nv_release(&c->nv);
+}
+
 void pbft_start_vc(struct pbft_core *c, u64 view)
 {
 	u32 i;
@@ -166,15 +182,7 @@ void pbft_start_vc(struct pbft_core *c, u64 view)
 						   !c->pending)))
 		return;
 	if (view > c->view) {
-		c->view = view;
-		c->pending = true;
-		c->vc_timer = 0;
-		c->view_batches = 0;
-		for (i = 0; i < c->ring; i++)
-			if (c->slots[i].seq)
-				pbft_slot_leave_view(c, &c->slots[i]);
-		if (c->nv.view < view)
-			pbft_nv_release(&c->nv);
+		pbft_leave_view(c, view);
 		c->cnt.view_changes++;
 		pbft_event(c, PBFT_EV_VIEW_CHANGE, 0, 0);
 	}

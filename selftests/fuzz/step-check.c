@@ -263,7 +263,11 @@ static void check_persist(struct step_run *r, const struct pbft_out *out)
 		fail_unless(out->buf, "a NEW_VIEW record without the message");
 		break;
 	case PBFT_REC_CHECKPOINT:
+	case PBFT_REC_BASE:
 	case PBFT_REC_STABLE:
+	case PBFT_REC_RAISED:
+	case PBFT_REC_REMEMBERS:
+	case PBFT_REC_FORGOT:
 		break;
 	default:
 		fail_unless(false, "a PERSIST of kind %u", out->code);

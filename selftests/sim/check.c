@@ -266,7 +266,10 @@ static const void *unwrap(const u8 *msg)
 static void recorded(struct sim_node *node, const struct pbft_out *out)
 {
 	struct ghost_node *gn = ghost_of(node);
+	struct pbft_digest d;
 
+	if (out->again)
+		return;
 	switch (out->code) {
 	case PBFT_REC_PRE_PREPARED:
 		if (out->head.seq > pbft_high(node->core))
@@ -279,7 +282,9 @@ static void recorded(struct sim_node *node, const struct pbft_out *out)
 		ghost_commit(node, out->view, out->head.seq, &out->digest);
 		break;
 	case PBFT_REC_CHECKPOINT:
-		checkpoint_taken(node, out->head.seq, &out->digest);
+		pbft_checkpoint_digest(&d, &node->sim->id, out->head.seq, &out->digest,
+				       &out->head.chain, out->head.time);
+		checkpoint_taken(node, out->head.seq, &d);
 		break;
 	case PBFT_REC_VIEW_CHANGE:
 		if (out->view <= gn->vc_sent && gn->remembers)
