@@ -116,6 +116,9 @@ int pbft_restore(struct pbft_core *core, const struct pbft_record *rec);
  */
 void pbft_restored(struct pbft_core *core, u64 now);
 
+/* Is everything promised on record, if all that was persisted is? */
+bool pbft_remembers(const struct pbft_core *core);
+
 /**
  * pbft_persist_all() - PERSIST everything that must not be forgotten, once more
  *

@@ -254,6 +254,11 @@ void pbft_restored(struct pbft_core *c, u64 now)
 	pbft_take_entries(c);
 }
 
+bool pbft_remembers(const struct pbft_core *c)
+{
+	return !c->rec.active;
+}
+
 /* ---- all of it, once more -------------------------------------------------------- */
 
 static void persist_q(struct pbft_core *c, const struct pbft_slot *s)
