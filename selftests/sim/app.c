@@ -248,6 +248,9 @@ static void snapshot(struct sim_node *node, const struct app_item *it)
 	u64 now;
 	int err;
 
+	/* before it is said to be there; what lies below may be forgotten then */
+	if (node->disk.on)
+		node->app.durable = node->app.state;
 	if (it->head.seq != node->app.state.head.seq)
 		sim_violation(sim, "replica %u: snapshot of %llu asked at %llu", node->id,
 			      (unsigned long long)it->head.seq,

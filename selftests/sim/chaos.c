@@ -96,17 +96,41 @@ static void crash(struct sim *sim, u32 fault)
 	if (!node || !node->up)
 		return;
 	bad = sim->plan.byz | sim->forgetful | 1ull << node->id;
-	if (hweight64(bad) > sim->plan.cfg.f)
-		return;
-	sim->forgetful |= 1ull << node->id;
-	sim->crashed_ever |= 1ull << node->id;
+	if (!node->disk.on || fault != SIM_F_CRASH) {
+		if (hweight64(bad) > sim->plan.cfg.f)
+			return;
+		sim->forgetful |= 1ull << node->id;
+		sim->crashed_ever |= 1ull << node->id;
+	}
+	if (fault == SIM_F_ROT)
+		disk_rot(node);
 	sim->stats.crashes++;
 	replica_stop(node);
-	if (fault == SIM_F_WIPE)
+	if (fault == SIM_F_WIPE) {
+		disk_wipe(node);
 		app_reset(node, true);
-	else if (prng_chance(rng(sim), 500000))
+	} else if (node->disk.on || prng_chance(rng(sim), 500000)) {
 		app_unbind(node, true);
+	}
 	repair_later(sim, node->id, fault, 6 * sim->plan.cfg.t_base);
+}
+
+/* The power fails everywhere at once, but for the liars. */
+static void blackout(struct sim *sim)
+{
+	u32 i;
+
+	trace(sim, "chaos: blackout");
+	for (i = 0; i < sim->id.n; i++) {
+		struct sim_node *node = &sim->nodes[i];
+
+		if (!node->disk.on || !node->up)
+			continue;
+		sim->stats.crashes++;
+		replica_stop(node);
+		app_unbind(node, true);
+		repair_later(sim, i, SIM_F_CRASH, 3 * sim->plan.cfg.t_base);
+	}
 }
 
 static void pause(struct sim *sim)
@@ -161,7 +185,7 @@ static void daemon_fault(struct sim *sim, u32 fault)
 
 void chaos_act(struct sim *sim)
 {
-	u32 fault = prng_below(rng(sim), SIM_F_MAX);
+	u32 fault = prng_below(rng(sim), sim->plan.journal ? SIM_F_MAX : SIM_F_BLACKOUT);
 	u64 some = 12 * sim->plan.cfg.t_base;
 	struct sim_node *node;
 
@@ -200,8 +224,12 @@ void chaos_act(struct sim *sim)
 		sim->net.large_loss = 950000;
 		repair_later(sim, 0, fault, some);
 		break;
+	case SIM_F_BLACKOUT:
+		blackout(sim);
+		break;
 	case SIM_F_CRASH:
 	case SIM_F_WIPE:
+	case SIM_F_ROT:
 		crash(sim, fault);
 		break;
 	case SIM_F_PAUSE:
@@ -249,6 +277,7 @@ void chaos_repair(struct sim *sim, u32 end, u32 fault)
 		break;
 	case SIM_F_CRASH:
 	case SIM_F_WIPE:
+	case SIM_F_ROT:
 		if (!node->up)
 			replica_start(node, false);
 		break;

@@ -300,6 +300,10 @@ static void recorded(struct sim_node *node, const struct pbft_out *out)
 			oracle_new_view(node, unwrap(out->buf->data));
 		gn->nv_persisted = out->view;
 		break;
+	case PBFT_REC_STABLE:
+	case PBFT_REC_RAISED:
+		gn->h_persisted = max(gn->h_persisted, out->head.seq);
+		break;
 	}
 }
 
@@ -320,6 +324,16 @@ static void happened(struct sim_node *node, const struct pbft_out *out)
 		sim->stats.view_changes++;
 		break;
 	}
+}
+
+void ghost_survived(struct sim_node *node, const struct pbft_record *rec)
+{
+	struct pbft_out out = {
+		.type = PBFT_OUT_PERSIST, .code = rec->code, .again = rec->again,
+		.view = rec->view, .head = rec->head, .digest = rec->digest,
+	};
+
+	recorded(node, &out);
 }
 
 void ghost_out(struct sim_node *node, const struct pbft_out *out)
@@ -380,7 +394,10 @@ void ghost_check(struct sim_node *node)
 	struct ghost_node *gn = ghost_of(node);
 	struct pbft_core *c = node->core;
 
-	if (pbft_may_vote(c))
+	/* what is not on record has not happened yet */
+	if (node->disk.on && node->disk.gate.head < node->disk.gate.tail)
+		return;
+	if (node->disk.on ? pbft_remembers(c) : pbft_may_vote(c))
 		node->sim->forgetful &= ~(1ull << node->id);
 	grows(node, &gn->view, c->view, "view");
 	if (c->h != gn->h) {

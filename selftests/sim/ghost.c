@@ -111,10 +111,10 @@ struct ghost_pq *ghost_pq(struct ghost *g, struct sim_node *node, u64 seq)
 {
 	struct ghost_pq *pq = &g->nodes[node->id].pq[seq % GHOST_RING];
 
-	if (pq->seq != seq || pq->life != node->life) {
+	if (pq->seq != seq || pq->memory != node->memory) {
 		memset(pq, 0, sizeof(*pq));
 		pq->seq = seq;
-		pq->life = node->life;
+		pq->memory = node->memory;
 	}
 	return pq;
 }
@@ -355,11 +355,19 @@ void ghost_installed(struct sim_node *node, const struct pbft_log_head *head,
 	gn->apply_time = head->time;
 }
 
-void ghost_born(struct sim_node *node, bool genesis)
+void ghost_born(struct sim_node *node, bool remembers)
 {
 	struct ghost_node *gn = &node->sim->ghost->nodes[node->id];
+	struct pbft_status st;
 
-	gn->remembers = genesis;
+	gn->remembers = remembers;
+	pbft_status_get(node->core, &st);
+	if (remembers && st.view < gn->vc_persisted)
+		sim_violation(node->sim, "7 journal: replica %u comes back in view %llu; it had promised view %llu",
+			      node->id, llu(st.view), llu(gn->vc_persisted));
+	if (remembers && st.h < gn->h_persisted)
+		sim_violation(node->sim, "9 monotone: replica %u comes back with h = %llu, it was %llu",
+			      node->id, llu(st.h), llu(gn->h_persisted));
 	gn->life_view = gn->vc_sent;
 	gn->life_voted = gn->voted_max;
 	gn->view = 0;
@@ -369,8 +377,11 @@ void ghost_born(struct sim_node *node, bool genesis)
 	gn->checkpoint = 0;
 	gn->pending = false;
 	gn->batches = 0;
+	if (remembers)
+		return;
 	gn->vc_persisted = 0;
 	gn->nv_persisted = 0;
+	gn->h_persisted = 0;
 }
 
 void ghost_bound(struct sim_node *node, const struct pbft_log_head *head)

@@ -44,9 +44,9 @@ struct ghost_vote {
 	struct pbft_digest d;
 };
 
-struct ghost_pq {		/* one replica's P and Q at one number, this life */
+struct ghost_pq {		/* one replica's P and Q at one number, as far as it remembers */
 	u64 seq;
-	u32 life;
+	u32 memory;
 	bool has_p, p_pruned;
 	struct ghost_pp p;
 	struct ghost_pp q[GHOST_DIGESTS];
@@ -58,7 +58,7 @@ struct ghost_node {
 	u64 voted_max;		/* highest number voted on, over all lives */
 	u64 life_view, life_voted;	/* ... when this life began */
 	bool remembers;		/* this life began with genesis */
-	u64 vc_persisted, nv_persisted, nv_entered;
+	u64 vc_persisted, nv_persisted, h_persisted, nv_entered;
 	/* of this life, for monotony */
 	u64 view, h, exec, committed, checkpoint;
 	bool pending;

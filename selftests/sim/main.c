@@ -66,6 +66,8 @@ static void add(struct totals *t, const struct result *r)
 	t->sum.view_changes += s->view_changes;
 	t->sum.crashes += s->crashes;
 	t->sum.recovered += s->recovered;
+	t->sum.resumed += s->resumed;
+	t->sum.compactions += s->compactions;
 	t->sum.state_transfers += s->state_transfers;
 	t->sum.nulls += s->nulls;
 	t->sum.undecided += s->undecided;
@@ -86,8 +88,10 @@ static void print_totals(const struct totals *t, double seconds)
 	       (double)t->sum.events / (seconds > 0 ? seconds : 1),
 	       (unsigned long long)t->sum.batches, (unsigned long long)t->sum.nulls,
 	       (unsigned long long)t->sum.ops, (double)t->sum.virtual_ns / 3600e9);
-	printf("%llu view changes, %llu crashes, %llu recoveries, %llu state transfers, %llu histories undecided\n",
+	printf("%llu view changes, %llu crashes, %llu resumed by journal (%llu compactions), %llu recoveries, %llu state transfers, %llu histories undecided\n",
 	       (unsigned long long)t->sum.view_changes, (unsigned long long)t->sum.crashes,
+	       (unsigned long long)t->sum.resumed,
+	       (unsigned long long)t->sum.compactions,
 	       (unsigned long long)t->sum.recovered,
 	       (unsigned long long)t->sum.state_transfers,
 	       (unsigned long long)t->sum.undecided);
@@ -275,7 +279,8 @@ static u64 number(const char *name, const char *s, u64 lo, u64 hi)
 int main(int argc, char **argv)
 {
 	struct args a = {
-		.opt = { .faults = SIM_F_ALL, .byzantine = true, .byz_clients = true },
+		.opt = { .faults = SIM_F_ALL, .byzantine = true, .byz_clients = true,
+			 .journal = true },
 		.start = 1, .seeds = 200, .jobs = 2, .tail = 40,
 	};
 	int o;

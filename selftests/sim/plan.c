@@ -106,6 +106,14 @@ void sim_plan(struct sim_plan *p, u64 seed, const struct sim_options *opt)
 		p->ops = min_t(u32, p->ops, 15);
 		p->chaos /= 3;
 	}
+	/* its own stream: what the seed decides else stays what it is */
+	prng_seed(&r, seed, 8);
+	if (opt->journal && prng_chance(&r, 400000)) {
+		p->journal = prng_range(&r, 1, 3) * 2 << 20;
+		p->sync_delay = prng_range(&r, 50, prng_chance(&r, 300000) ? 20000 : 2000) * 1000;
+	} else {
+		p->faults &= ~SIM_F_DISK;
+	}
 	p->settle = 60 * c->t_max + 100 * c->t_base;
 	c->self = 0;
 	wrong = pbft_config_check(c);

@@ -144,6 +144,22 @@ static void do_out(struct sim_node *node, struct pbft_out *out)
 	pbft_out_release(out);
 }
 
+void replica_pass(struct sim_node *node)
+{
+	struct pbft_out out;
+
+	while (pbft_gate_next(&node->disk.gate, &out))
+		do_out(node, &out);
+}
+
+static void take_out(struct sim_node *node, struct pbft_out *out)
+{
+	if (!node->disk.on)
+		do_out(node, out);
+	else if (!pbft_gate_put(&node->disk.gate, out))
+		sim_violation(node->sim, "journal: the gate of replica %u overflows", node->id);
+}
+
 void replica_leave(struct sim_node *node)
 {
 	struct pbft_out outs[OUT_MAX];
@@ -152,11 +168,15 @@ void replica_leave(struct sim_node *node)
 	while ((count = pbft_ready(node->core, outs, OUT_MAX))) {
 		for (i = 0; i < count; i++) {
 			sim_alloc.owner = 0;
-			do_out(node, &outs[i]);
+			take_out(node, &outs[i]);
 		}
 		replica_enter(node);
 	}
 	sim_alloc.owner = 0;
+	if (node->disk.on) {
+		replica_pass(node);
+		disk_kick(node);
+	}
 	set_timer(node);
 	if (!node->byz)
 		ghost_check(node);
@@ -209,6 +229,8 @@ static void step(struct sim_node *node, const struct pbft_head *head, struct pbf
 	struct pbft_verdict verdict;
 	u64 now;
 
+	if (node->disk.on && !pbft_gate_open(&node->disk.gate))
+		return;
 	check_inner(node, buf, &verdict);
 	now = replica_enter(node);
 	pbft_step(node->core, now, &pkt, &verdict);
@@ -262,6 +284,10 @@ void replica_timer(struct sim_node *node)
 		if (node->storm > 200 && !node->byz)
 			sim_violation(sim, "timer: replica %u wants 200 ticks in a millisecond",
 				      node->id);
+		if (node->disk.on && !pbft_gate_open(&node->disk.gate)) {
+			set_timer(node);
+			return;
+		}
 		now = replica_enter(node);
 		pbft_tick(node->core, now);
 		replica_leave(node);
@@ -270,11 +296,30 @@ void replica_timer(struct sim_node *node)
 	}
 }
 
+/* A core that knows the clients, but not yet what it may remember. */
+void replica_make(struct sim_node *node, const struct pbft_config *cfg)
+{
+	struct sim *sim = node->sim;
+	u32 i;
+
+	node->core = NULL;
+	sim_alloc.owner = node->id + 1;
+	sim_alloc.fail_ppm = 0;
+	node->core = pbft_core_create(cfg, replica_now(node));
+	if (!node->core)
+		abort();
+	for (i = 0; i < sim->client_count; i++)
+		if (pbft_client_add(node->core, PBFT_CLIENT_ID_MIN + i))
+			sim_violation(sim, "replica %u refuses client %u", node->id, i);
+	pbft_set_wall_offset(node->core, (s64)(SIM_EPOCH - node->mono) + node->wall_skew);
+	sim_alloc.owner = 0;
+}
+
 void replica_start(struct sim_node *node, bool genesis)
 {
 	struct sim *sim = node->sim;
 	struct pbft_config cfg = sim->plan.cfg;
-	u32 i;
+	bool remembers = genesis;
 
 	cfg.self = node->id;
 	cfg.genesis = genesis;
@@ -284,21 +329,20 @@ void replica_start(struct sim_node *node, bool genesis)
 	node->nomem_until = 0;
 	node->mono = prng_below(&sim->rng_app, 1000000 * SEC);
 	node->reasm = calloc(sim->id.n, sizeof(*node->reasm));
-	node->core = NULL;
-	sim_alloc.owner = node->id + 1;
-	sim_alloc.fail_ppm = 0;
-	node->core = pbft_core_create(&cfg, replica_now(node));
-	if (!node->core || !node->reasm)
+	if (node->disk.on && genesis)
+		disk_born(node);
+	if (node->disk.on && !genesis)
+		remembers = disk_start(node, &cfg);
+	else
+		replica_make(node, &cfg);
+	if (node->disk.on && pbft_gate_init(&node->disk.gate, node->core))
 		abort();
-	for (i = 0; i < sim->client_count; i++)
-		if (pbft_client_add(node->core, PBFT_CLIENT_ID_MIN + i))
-			sim_violation(sim, "replica %u refuses client %u", node->id, i);
-	pbft_set_wall_offset(node->core, (s64)(SIM_EPOCH - node->mono) + node->wall_skew);
-	sim_alloc.owner = 0;
+	node->memory += !remembers;
 	if (!node->byz)
-		ghost_born(node, genesis);
+		ghost_born(node, remembers);
 	trace(sim, "%s starts%s, life %u", trace_end(node->id),
-	      genesis ? ", genesis" : " without memory", node->life);
+	      genesis ? ", genesis" : remembers ? " and remembers" : " without memory",
+	      node->life);
 	replica_leave(node);
 	app_bind(node);
 }
@@ -313,6 +357,7 @@ void replica_stop(struct sim_node *node)
 	trace(sim, "%s crashes", trace_end(node->id));
 	node->up = false;
 	app_unbind(node, false);
+	disk_stop(node);
 	pbft_core_destroy(node->core);
 	node->core = NULL;
 	for (i = 0; i < sim->id.n; i++)

@@ -44,6 +44,7 @@ void sim_init(struct sim *sim, u64 seed, const struct sim_plan *plan)
 	prng_seed(&sim->rng_client, seed, 3);
 	prng_seed(&sim->rng_chaos, seed, 4);
 	prng_seed(&sim->rng_byz, seed, 5);
+	prng_seed(&sim->rng_disk, seed, 6);
 	sim_events_init(&sim->events);
 	sim->stats.memory_bound = pbft_config_memory(&plan->cfg);
 	sim->nodes = calloc(sim->id.n, sizeof(*sim->nodes));
@@ -60,6 +61,7 @@ void sim_init(struct sim *sim, u64 seed, const struct sim_plan *plan)
 		sim->nodes[i].sim = sim;
 		sim->nodes[i].id = i;
 		sim->nodes[i].byz = plan->byz >> i & 1;
+		disk_init(&sim->nodes[i]);
 		replica_start(&sim->nodes[i], true);
 	}
 }
@@ -71,6 +73,7 @@ void sim_free(struct sim *sim)
 	for (i = 0; i < sim->id.n; i++) {
 		replica_stop(&sim->nodes[i]);
 		app_free(&sim->nodes[i]);
+		disk_free(&sim->nodes[i]);
 	}
 	sim_events_free(&sim->events);
 	net_free(sim);
@@ -131,6 +134,10 @@ static void replica_event(struct sim *sim, struct sim_event *ev)
 	case SIM_EV_APP:
 		if (node->up && ev->gen == node->app.gen)
 			app_work(node);
+		break;
+	case SIM_EV_DISK:
+		if (node->up && ev->gen == node->life)
+			disk_synced(node);
 		break;
 	case SIM_EV_STATE_REQ:
 		app_state_req(node, ev->from, ev->arg);

@@ -12,6 +12,8 @@
 
 #include "core.h"
 #include "frag.h"
+#include "gate.h"
+#include "journal.h"
 #include "session.h"
 #include "prng.h"
 
@@ -49,6 +51,7 @@ enum sim_event_type {
 	SIM_EV_STATE_REQ,	/* daemon @from asks daemon @end for state @arg */
 	SIM_EV_STATE_RESP,	/* ... and is answered: @ptr */
 	SIM_EV_STATE_RETRY,
+	SIM_EV_DISK,		/* a sync is through */
 	SIM_EV_CLIENT,		/* client's timer */
 	SIM_EV_CHAOS,		/* a fault begins */
 	SIM_EV_REPAIR,		/* fault @arg of @end ends */
@@ -97,9 +100,11 @@ enum sim_fault {
 	SIM_F_LOSSY, SIM_F_SLOW_LINK, SIM_F_LARGE_LOSS,
 	SIM_F_CRASH, SIM_F_WIPE, SIM_F_PAUSE, SIM_F_CLOCK,
 	SIM_F_DAEMON_DIES, SIM_F_DAEMON_SLOW, SIM_F_NOMEM, SIM_F_CLIENT_REBOOT,
+	SIM_F_BLACKOUT, SIM_F_ROT,
 	SIM_F_MAX
 };
 
+#define SIM_F_DISK	((1u << SIM_F_BLACKOUT) | (1u << SIM_F_ROT))
 #define SIM_F_ALL	((1u << SIM_F_MAX) - 1)
 #define SIM_F_MEMORY	((1u << SIM_F_CRASH) | (1u << SIM_F_WIPE))
 
@@ -108,6 +113,7 @@ struct sim_options {		/* from the command line */
 	u32 faults;		/* kinds allowed */
 	bool byzantine;
 	bool byz_clients;
+	bool journal;
 	bool short_run;
 };
 
@@ -125,6 +131,8 @@ struct sim_plan {
 	u32 loss, dup, reorder, replay, corrupt, large_loss;	/* ppm */
 	u32 large;		/* bytes from which a message is large */
 	u64 app_delay;
+	u32 journal;		/* bytes of each replica's; 0: none has one */
+	u64 sync_delay;		/* ns a sync takes at most */
 	u32 durable_ppm;	/* executions after which the daemon's database is synced */
 	u32 faults;		/* kinds that occur */
 	u64 chaos, chaos_every;	/* ns */
@@ -212,6 +220,30 @@ void app_digest(const struct kv_state *state, struct pbft_digest *out);
 void kv_result_bytes(const struct kv_answer *a, u8 *out);
 void app_free(struct sim_node *node);
 
+/* ---- disk.c: the journal --------------------------------------------- */
+
+struct sim_disk {
+	bool on;
+	u8 *media, *cache, *dirty;
+	u32 size;
+	struct pbft_journal journal;
+	struct pbft_gate gate;
+	bool busy;		/* a sync is under way ... */
+	u64 upto;		/* ... for what was taken up to here */
+	u64 compacted;		/* what was said again ends here */
+	u64 synced;		/* the journal, when the power failed */
+};
+
+void disk_init(struct sim_node *node);
+void disk_free(struct sim_node *node);
+void disk_wipe(struct sim_node *node);
+void disk_rot(struct sim_node *node);
+void disk_kick(struct sim_node *node);
+void disk_synced(struct sim_node *node);
+void disk_born(struct sim_node *node);
+bool disk_start(struct sim_node *node, struct pbft_config *cfg);
+void disk_stop(struct sim_node *node);
+
 /* ---- replica.c: the shell around one core ----------------------------- */
 
 struct sim_node {
@@ -229,6 +261,8 @@ struct sim_node {
 	u32 storm;		/* ticks at this very time */
 	struct pbft_reasm *reasm;	/* by sender */
 	struct sim_app app;
+	struct sim_disk disk;
+	u32 memory;		/* how often it began without */
 	u64 silent;		/* byz: replicas it ignores just now */
 };
 
@@ -241,6 +275,9 @@ void replica_timer(struct sim_node *node);
 /* Around every call into the core; replica_leave() does what comes out. */
 u64 replica_enter(struct sim_node *node);
 void replica_leave(struct sim_node *node);
+/* Do what the journal allows by now. */
+void replica_pass(struct sim_node *node);
+void replica_make(struct sim_node *node, const struct pbft_config *cfg);
 u64 replica_now(const struct sim_node *node);
 
 /* ---- auth.c: who can make which MAC ----------------------------------- */
@@ -379,7 +416,9 @@ void ghost_out(struct sim_node *node, const struct pbft_out *out);
 void ghost_sent(struct sim *sim, u32 from, u32 to, const void *msg, u32 len);
 /* After every event on a correct replica. */
 void ghost_check(struct sim_node *node);
-void ghost_born(struct sim_node *node, bool genesis);
+void ghost_born(struct sim_node *node, bool remembers);
+/* A record is on disk which nobody had waited for. */
+void ghost_survived(struct sim_node *node, const struct pbft_record *rec);
 void ghost_bound(struct sim_node *node, const struct pbft_log_head *head);
 void ghost_executed(struct sim_node *node, const struct pbft_log_head *head,
 		    u32 count, const struct kv_answer *answers);
@@ -412,7 +451,7 @@ struct sim_stats {
 	u64 events, batches, ops, virtual_ns, view, view_changes, crashes;
 	u64 memory;		/* most bytes one core held */
 	u64 memory_bound;
-	u64 state_transfers, recovered, nulls, undecided;
+	u64 state_transfers, recovered, nulls, undecided, resumed, compactions;
 };
 
 struct sim {
@@ -421,7 +460,7 @@ struct sim {
 	struct pbft_wire_id id;
 	u64 now;
 	struct sim_events events;
-	struct prng rng_net, rng_app, rng_client, rng_chaos, rng_byz;
+	struct prng rng_net, rng_app, rng_client, rng_chaos, rng_byz, rng_disk;
 	struct sim_node *nodes;
 	struct sim_client *clients;
 	u32 client_count;
