@@ -29,6 +29,7 @@ struct frame_disk {
 	__le32 len;		/* header and records */
 	__le64 pos;
 	__le64 synced;		/* durable when this was written */
+	u8 nonce[PBFT_JOURNAL_NONCE];	/* an older journal's frames may lie about here */
 	struct pbft_digest prev;
 	struct pbft_digest digest;	/* of all but itself, records included */
 	u8 records[];
@@ -176,7 +177,6 @@ static int super_find(struct pbft_journal *j, u64 bytes, const u8 *nonce, const 
 	if (!nonce)
 		return -ENODATA;
 	*why = "a new journal cannot be written";
-	j->size = (bytes - RING_AT) & ~(u64)(PBFT_JOURNAL_BLOCK - 1);
 	return pbft_journal_reset(j, nonce);
 }
 
@@ -191,6 +191,8 @@ int pbft_journal_open(struct pbft_journal *j, const struct pbft_wire_id *id, u32
 	*why = "the medium is too small for a journal";
 	if (bytes < RING_AT + 2 * PBFT_JOURNAL_BLOCK)
 		return -ENOSPC;
+	/* of a new one, and of one made anew over damaged superblocks */
+	j->size = (bytes - RING_AT) & ~(u64)(PBFT_JOURNAL_BLOCK - 1);
 	*why = "no memory for the journal";
 	j->frame = kvzalloc(FRAME_MAX, GFP_KERNEL);
 	if (!j->frame)
@@ -240,6 +242,7 @@ int pbft_journal_flush(struct pbft_journal *j)
 	f->len = cpu_to_le32(j->used);
 	f->pos = cpu_to_le64(pos);
 	f->synced = cpu_to_le64(j->synced);
+	memcpy(f->nonce, j->nonce, sizeof(f->nonce));
 	f->prev = j->chain;
 	frame_digest(f, &f->digest);
 	err = j->io.write(j->io.arg, place(j, pos), f, len);
@@ -334,6 +337,7 @@ static int frame_read(struct pbft_journal *j, u64 pos)
 		return err;
 	len = le32_to_cpu(f->len);
 	if (le32_to_cpu(f->magic) != FRAME_MAGIC || le64_to_cpu(f->pos) != pos ||
+	    memcmp(f->nonce, j->nonce, sizeof(f->nonce)) ||
 	    len <= sizeof(*f) || len > FRAME_MAX)
 		return 0;
 	size = ALIGN(len, PBFT_JOURNAL_BLOCK);

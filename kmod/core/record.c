@@ -60,6 +60,7 @@ void pbft_record_put(void *dst, const struct pbft_wire_id *id, u32 self,
 	d->len = cpu_to_le32(sizeof(*d) + ALIGN(len, 8));
 	d->msg_len = cpu_to_le32(len);
 	d->code = out->code;
+	d->again = out->again;
 	d->seq = cpu_to_le64(out->head.seq);
 	d->view = cpu_to_le64(out->view);
 	d->time = cpu_to_le64(out->head.time);
@@ -88,6 +89,7 @@ int pbft_record_get(const struct pbft_wire_id *id, const void *data, u32 len,
 		return -EBADMSG;
 	memset(rec, 0, sizeof(*rec));
 	rec->code = d->code;
+	rec->again = d->again;
 	rec->view = le64_to_cpu(d->view);
 	rec->head.seq = le64_to_cpu(d->seq);
 	rec->head.time = le64_to_cpu(d->time);

@@ -12,7 +12,8 @@ struct pbft_record_disk {
 	__le32 len;		/* of all, padded to 8 bytes */
 	__le32 msg_len;		/* bytes of the message */
 	u8 code;		/* enum pbft_persist */
-	u8 reserved[7];		/* 0 */
+	u8 again;		/* said before, said once more */
+	u8 reserved[6];		/* 0 */
 	__le64 seq;
 	__le64 view;
 	__le64 time;

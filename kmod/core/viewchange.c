@@ -343,13 +343,13 @@ void pbft_on_vc_ack(struct pbft_core *c, const struct pbft_packet *pkt)
 	u32 origin = le32_to_cpu(m->origin);
 	struct pbft_ack_rec *a = &c->acks[origin * c->n + pkt->head.sender];
 
-	if (pkt->head.view < a->view || pkt->head.view < c->view)
+	/*
+	 * The first stands. Another is no evidence: an ack says what its sender
+	 * authenticated, not more, and after a crash it may be what else a faulty
+	 * origin has sent.
+	 */
+	if (pkt->head.view <= a->view || pkt->head.view < c->view)
 		return;
-	if (pkt->head.view == a->view) {
-		if (!pbft_digest_eq(&a->dv, &m->digest))
-			pbft_evidence(c, pkt->head.sender);
-		return;
-	}
 	a->view = pkt->head.view;
 	a->dv = m->digest;
 	if (c->pending && pkt->head.view == c->view) {

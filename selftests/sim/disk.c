@@ -191,7 +191,8 @@ void disk_synced(struct sim_node *node)
 	if (err)
 		journal_failed(node, "sync", err);
 	pbft_gate_durable(&d->gate, d->upto);
-	replica_pass(node);
+	replica_enter(node);
+	replica_leave(node);
 	if (pbft_journal_wants_compaction(&d->journal))
 		compact(node);
 	disk_kick(node);

@@ -284,10 +284,8 @@ void replica_timer(struct sim_node *node)
 		if (node->storm > 200 && !node->byz)
 			sim_violation(sim, "timer: replica %u wants 200 ticks in a millisecond",
 				      node->id);
-		if (node->disk.on && !pbft_gate_open(&node->disk.gate)) {
-			set_timer(node);
-			return;
-		}
+		if (node->disk.on && !pbft_gate_open(&node->disk.gate))
+			return;	/* the journal's next sync asks again */
 		now = replica_enter(node);
 		pbft_tick(node->core, now);
 		replica_leave(node);

@@ -46,3 +46,7 @@ unit-frag-lib = -lcrypto
 unit-decide-src = selftests/unit/test-decide.c userspace/libpbft/hash.c \
 	kmod/core/decide.c $(libpbft-core-src)
 unit-decide-lib = -lcrypto
+
+progs += unit-journal
+unit-journal-src = selftests/unit/test-journal.c userspace/libpbft/hash.c $(core-src)
+unit-journal-lib = -lcrypto
