@@ -377,7 +377,8 @@ void ghost_born(struct sim_node *node, bool remembers)
 	gn->checkpoint = 0;
 	gn->pending = false;
 	gn->batches = 0;
-	if (remembers)
+	/* what a journal says it still repeats, even if it is not all */
+	if (remembers || node->disk.on)
 		return;
 	gn->vc_persisted = 0;
 	gn->nv_persisted = 0;
