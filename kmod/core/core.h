@@ -90,6 +90,7 @@ struct pbft_log_head {
 /* What PBFT_OUT_PERSIST once said. */
 struct pbft_record {
 	u8 code;		/* enum pbft_persist */
+	bool again;		/* by pbft_persist_all() */
 	u64 view;
 	struct pbft_log_head head;
 	struct pbft_digest digest;

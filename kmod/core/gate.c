@@ -44,22 +44,44 @@ bool pbft_gate_put(struct pbft_gate *g, struct pbft_out *out)
 	return true;
 }
 
+/* What pbft_gate_unbind() left: a SEND of nothing. */
+static bool is_void(const struct pbft_out *o)
+{
+	return o->type == PBFT_OUT_SEND && !o->buf;
+}
+
 bool pbft_gate_next(struct pbft_gate *g, struct pbft_out *out)
 {
-	while (g->head < g->tail) {
-		struct pbft_out *o = at(g, g->head);
+	struct pbft_out *o;
 
-		if (o->type != PBFT_OUT_PERSIST) {
-			*out = *o;
-			g->head++;
-			return true;
-		}
-		if (g->head >= g->durable)
-			return false;
-		pbft_out_release(o);
+	while (g->head < g->tail && is_void(at(g, g->head)))
 		g->head++;
+	o = at(g, g->head);
+	if (g->head == g->tail ||
+	    (o->type == PBFT_OUT_PERSIST && g->head >= g->durable))
+		return false;
+	*out = *o;
+	g->head++;
+	return true;
+}
+
+void pbft_gate_unbind(struct pbft_gate *g)
+{
+	u64 i;
+
+	for (i = g->head; i < g->tail; i++) {
+		struct pbft_out *o = at(g, i);
+
+		switch (o->type) {
+		case PBFT_OUT_APPLY:
+		case PBFT_OUT_SNAPSHOT:
+		case PBFT_OUT_DISCARD:
+		case PBFT_OUT_FETCH_STATE:
+			pbft_out_release(o);
+			o->type = PBFT_OUT_SEND;
+			break;
+		}
 	}
-	return false;
 }
 
 u32 pbft_gate_take(struct pbft_gate *g, struct pbft_out *outs, u32 max, u64 *upto)

@@ -39,7 +39,10 @@ bool pbft_gate_open(const struct pbft_gate *g);
  * False: something else was, the instance must stop.
  */
 bool pbft_gate_put(struct pbft_gate *g, struct pbft_out *out);
-/* The next to act on, in order; its references are the caller's. False: none may pass. */
+/*
+ * The next that may pass, in order; its references are the caller's. PERSISTs
+ * pass too, when they are durable. False: none may.
+ */
 bool pbft_gate_next(struct pbft_gate *g, struct pbft_out *out);
 
 /*
@@ -49,6 +52,13 @@ bool pbft_gate_next(struct pbft_gate *g, struct pbft_out *out);
  */
 u32 pbft_gate_take(struct pbft_gate *g, struct pbft_out *outs, u32 max, u64 *upto);
 void pbft_gate_durable(struct pbft_gate *g, u64 upto);
+/* The application is gone: what waits for it is void. With pbft_unbind(). */
+void pbft_gate_unbind(struct pbft_gate *g);
+static inline bool pbft_gate_empty(const struct pbft_gate *g)
+{
+	return g->head == g->tail;
+}
+
 /* Is there something to write? */
 static inline bool pbft_gate_waits(const struct pbft_gate *g)
 {

@@ -200,6 +200,47 @@ int pbft_journal_open(struct pbft_journal *j, const struct pbft_wire_id *id, u32
 	return super_find(j, bytes, nonce, why);
 }
 
+static int peek(const struct pbft_journal_io *io, u8 *blocks, struct pbft_wire_id *id,
+		u32 *self, const char **why)
+{
+	const struct super_disk *s;
+	int err;
+
+	*why = "the journal cannot be read";
+	err = io->read(io->arg, 0, blocks, 2 * PBFT_JOURNAL_BLOCK);
+	if (err)
+		return err;
+	*why = "there is no journal here";
+	if (blank(blocks) && blank(blocks + PBFT_JOURNAL_BLOCK))
+		return -ENODATA;
+	*why = "this is no journal, or both its superblocks are damaged";
+	s = super_choose(blocks);
+	if (!s)
+		return -EBADMSG;
+	*why = "the journal's cluster is none";
+	if (le32_to_cpu(s->n) > PBFT_N_MAX || le32_to_cpu(s->self) >= le32_to_cpu(s->n))
+		return -EBADMSG;
+	id->cluster = le64_to_cpu(s->cluster);
+	id->epoch = le32_to_cpu(s->epoch);
+	id->n = le32_to_cpu(s->n);
+	*self = le32_to_cpu(s->self);
+	return 0;
+}
+
+int pbft_journal_peek(const struct pbft_journal_io *io, struct pbft_wire_id *id, u32 *self,
+		      const char **why)
+{
+	u8 *blocks = kvzalloc(2 * PBFT_JOURNAL_BLOCK, GFP_KERNEL);
+	int err;
+
+	*why = "no memory for the journal";
+	if (!blocks)
+		return -ENOMEM;
+	err = peek(io, blocks, id, self, why);
+	kvfree(blocks);
+	return err;
+}
+
 void pbft_journal_close(struct pbft_journal *j)
 {
 	kvfree(j->frame);

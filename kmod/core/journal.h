@@ -88,6 +88,13 @@ int pbft_journal_open(struct pbft_journal *j, const struct pbft_wire_id *id, u32
 		      const char **why);
 void pbft_journal_close(struct pbft_journal *j);
 
+/*
+ * Whose journal is this? For who looks at one offline. Return: 0, or as above
+ * with a sentence in *@why.
+ */
+int pbft_journal_peek(const struct pbft_journal_io *io, struct pbft_wire_id *id, u32 *self,
+		      const char **why);
+
 /**
  * pbft_journal_replay() - read all records, oldest first; once, after open
  * @fn: called for each; what it returns, if not 0, ends it

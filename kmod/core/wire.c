@@ -68,6 +68,7 @@ static const char * const drop_names[PBFT_DROP_MAX] = {
 	[PBFT_DROP_QUOTA] = "quota",
 	[PBFT_DROP_NOMEM] = "nomem",
 	[PBFT_DROP_STOPPED] = "stopped",
+	[PBFT_DROP_JOURNAL] = "journal",
 };
 
 static bool type_known(u8 type)

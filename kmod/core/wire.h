@@ -331,6 +331,7 @@ enum pbft_drop {
 	PBFT_DROP_QUOTA,
 	PBFT_DROP_NOMEM,
 	PBFT_DROP_STOPPED,	/* the instance does not run */
+	PBFT_DROP_JOURNAL,	/* the journal is behind */
 	PBFT_DROP_MAX
 };
 
