@@ -16,6 +16,7 @@
 #include <net/sock.h>
 #include "apply.h"
 #include "events.h"
+#include "disk.h"
 #include "netlink.h"
 
 /* Batches that may be with the daemon and not answered. */
@@ -404,6 +405,7 @@ static struct sock *unbind(struct pbft_instance *inst, struct pbft_core *core)
 	while (!ring_empty(d))
 		ring_pop(d);
 	peer_recv_purge(d);
+	pbft_disk_unbind(inst);
 	pbft_unbind(core);
 	return sk;
 }

@@ -7,6 +7,7 @@
  */
 #include <linux/mm.h>
 #include "conf.h"
+#include "disk.h"
 #include "netlink.h"
 
 /* Of one node with all its counters, of one without, of everything else. */
@@ -18,21 +19,25 @@ static int instance_put(struct sk_buff *skb, struct pbft_instance *inst)
 {
 	struct pbft_counters counters = {};
 	struct pbft_state_now state;
+	struct pbft_disk_now disk;
 	struct pbft_core *core;
 	u64 now;
 	int err;
 
 	core = pbft_enter(inst, &now);
 	pbft_state_take(inst, core, &state);
-	if (core)
+	if (core) {
 		counters = *pbft_counters_get(core);
+		pbft_disk_show(inst, &disk);
+	}
 	pbft_leave(inst);
 
 	err = pbft_state_put(skb, inst, &state) ?:
 	      pbft_conf_put(skb, &inst->conf) ?:
 	      pbft_stats_put(skb, PBFT_A_COUNTER, inst->stats);
 	if (!err && core)
-		err = pbft_core_counters_put(skb, PBFT_A_COUNTER, &counters);
+		err = pbft_core_counters_put(skb, PBFT_A_COUNTER, &counters) ?:
+		      pbft_disk_put(skb, &disk);
 	return err;
 }
 

@@ -4,13 +4,17 @@
  * delete go the other way round, and each step ends who could still use what
  * the next one frees: the core is taken away under the lock, so that nothing
  * enters it any more; the socket is closed, after which no packet arrives; then
- * timer and work items are waited for; then memory is freed.
+ * timer and work items are waited for, the journal's last, which is then brought
+ * to an end; then memory is freed.
  */
 #include <linux/ktime.h>
 #include <linux/slab.h>
 #include "apply.h"
 #include "events.h"
 #include "io.h"
+#include "disk.h"
+
+#define NO_MEMORY "no memory for the instance"
 
 struct pbft_instance *pbft_instance_find(struct net *net, const char *name)
 {
@@ -76,22 +80,6 @@ out_stats:
 out_free:
 	kfree_sensitive(inst);
 	return ERR_PTR(err);
-}
-
-void pbft_instance_delete(struct pbft_instance *inst)
-{
-	struct pbft_net *pn = pbft_pernet(inst->net);
-
-	pbft_instance_down(inst);
-	/* From here on nobody finds it; who has found it is waited for. */
-	xa_erase(&pn->instances, inst->id);
-	pn->generation++;
-	pbft_event_now(inst, PBFT_NL_EV_DELETED);
-	synchronize_net();
-	pbft_events_exit(inst);
-	pbft_nodes_free(rcu_dereference_protected(inst->nodes, true));
-	free_percpu(inst->stats);
-	kfree_sensitive(inst);
 }
 
 /* ---- nodes ------------------------------------------------------------------------------ */
@@ -198,7 +186,8 @@ static int scratch_init(struct pbft_instance *inst)
 }
 
 /* A core that knows its clients; nobody else sees it yet. */
-static struct pbft_core *core_make(struct pbft_instance *inst, bool genesis)
+static struct pbft_core *core_make(struct pbft_instance *inst, bool genesis,
+				   bool restore)
 {
 	struct pbft_nodes *nodes = pbft_instance_nodes(inst);
 	struct pbft_config *cfg = &inst->conf.core;
@@ -208,6 +197,7 @@ static struct pbft_core *core_make(struct pbft_instance *inst, bool genesis)
 	unsigned long id;
 
 	cfg->genesis = genesis;
+	cfg->restore = restore;
 	core = pbft_core_create(cfg, now);
 	if (!core)
 		return NULL;
@@ -220,6 +210,48 @@ static struct pbft_core *core_make(struct pbft_instance *inst, bool genesis)
 		cond_resched();
 	}
 	return core;
+}
+
+/*
+ * A core that takes up what the journal says. One that says nothing is new, and
+ * the replica begins as it is told to; one that has lost records makes it one
+ * that has forgotten.
+ */
+static int core_remember(struct pbft_instance *inst, const struct pbft_up *up,
+			 struct pbft_core **core, const char **why)
+{
+	struct pbft_disk *disk;
+	int err;
+
+	err = pbft_disk_open(inst, up->journal, up->mode, why);
+	if (err)
+		return err;
+	disk = inst->disk;
+	*why = NO_MEMORY;
+	*core = core_make(inst, false, true);
+	if (!*core)
+		return -ENOMEM;
+	err = pbft_disk_replay(disk, *core, why);
+	if (err < 0)
+		return err;
+	if (!err) {
+		pbft_core_destroy(*core);
+		*why = NO_MEMORY;
+		*core = core_make(inst, up->genesis && !disk->damaged, false);
+		if (!*core)
+			return -ENOMEM;
+	}
+	return pbft_disk_start(disk, *core, why);
+}
+
+static int core_get(struct pbft_instance *inst, const struct pbft_up *up,
+		    struct pbft_core **core, const char **why)
+{
+	if (up->journal)
+		return core_remember(inst, up, core, why);
+	*why = NO_MEMORY;
+	*core = core_make(inst, up->genesis, false);
+	return *core ? 0 : -ENOMEM;
 }
 
 static int resources_make(struct pbft_instance *inst)
@@ -286,7 +318,7 @@ static struct pbft_core *core_take(struct pbft_instance *inst)
 	return core;
 }
 
-static void instance_stop(struct pbft_instance *inst)
+static void instance_stop(struct pbft_instance *inst, bool clean)
 {
 	struct pbft_core *core = core_take(inst);
 
@@ -295,23 +327,24 @@ static void instance_stop(struct pbft_instance *inst)
 	pbft_timer_stop(inst);
 	pbft_queue_stop(inst);
 	pbft_rekey_stop(inst);
+	pbft_disk_close(inst, core, clean);
 	resources_free(inst);
 	pbft_core_destroy(core);
 }
 
-int pbft_instance_up(struct pbft_instance *inst, bool genesis, const char **why)
+int pbft_instance_up(struct pbft_instance *inst, const struct pbft_up *up,
+		     const char **why)
 {
-	struct pbft_core *core;
+	struct pbft_core *core = NULL;
 	int err;
 
-	*why = "no memory for the instance";
+	*why = NO_MEMORY;
 	err = resources_make(inst);
 	if (err)
 		return err;
-	err = -ENOMEM;
-	core = core_make(inst, genesis);
-	if (!core)
-		goto out_resources;
+	err = core_get(inst, up, &core, why);
+	if (err)
+		goto out_core;
 	err = core_start(inst, core);
 	if (err) {
 		*why = "the core refuses the null service";
@@ -325,18 +358,42 @@ int pbft_instance_up(struct pbft_instance *inst, bool genesis, const char **why)
 	return 0;
 
 out_stop:
-	instance_stop(inst);
+	instance_stop(inst, true);
 	return err;
-out_resources:
+out_core:
+	pbft_disk_close(inst, NULL, false);
+	if (core)
+		pbft_core_destroy(core);
 	resources_free(inst);
 	return err;
 }
 
-void pbft_instance_down(struct pbft_instance *inst)
+static void instance_down(struct pbft_instance *inst, bool clean)
 {
 	if (!inst->up)
 		return;
 	inst->up = false;
-	instance_stop(inst);
+	instance_stop(inst, clean);
 	pbft_event_now(inst, PBFT_NL_EV_DOWN);
+}
+
+void pbft_instance_down(struct pbft_instance *inst)
+{
+	instance_down(inst, true);
+}
+
+void pbft_instance_delete(struct pbft_instance *inst)
+{
+	struct pbft_net *pn = pbft_pernet(inst->net);
+
+	instance_down(inst, false);
+	/* From here on nobody finds it; who has found it is waited for. */
+	xa_erase(&pn->instances, inst->id);
+	pn->generation++;
+	pbft_event_now(inst, PBFT_NL_EV_DELETED);
+	synchronize_net();
+	pbft_events_exit(inst);
+	pbft_nodes_free(rcu_dereference_protected(inst->nodes, true));
+	free_percpu(inst->stats);
+	kfree_sensitive(inst);
 }

@@ -28,6 +28,8 @@
 #include "counters.h"
 #include "peer.h"
 
+struct file;
+struct pbft_disk;
 struct pbft_task;
 struct pbft_event_rec;
 
@@ -97,6 +99,7 @@ struct pbft_instance {
 	bool stopped;		/* by itself; core says why */
 	u64 armed;		/* when timer fires, 0: not */
 	struct hrtimer timer;
+	struct pbft_disk *disk;	/* its journal, NULL: none */
 	struct pbft_result *null_results;	/* the null service's */
 	void *null_reply;
 
@@ -119,7 +122,7 @@ struct pbft_instance {
 struct pbft_instance *pbft_instance_new(struct net *net, const char *name,
 					const struct pbft_conf *conf,
 					struct pbft_nodes *nodes);
-/* Down, out of every table, gone. */
+/* Down as in a crash, out of every table, gone. */
 void pbft_instance_delete(struct pbft_instance *inst);
 struct pbft_instance *pbft_instance_find(struct net *net, const char *name);
 /* Publish @nodes; return the table before, which no reader sees any more. */
@@ -137,8 +140,19 @@ static inline struct pbft_nodes *pbft_instance_nodes(struct pbft_instance *inst)
 					 lockdep_is_held(&pbft_pernet(inst->net)->mutex));
 }
 
-/* Start taking part. Return 0, or -errno with a sentence in *@why. */
-int pbft_instance_up(struct pbft_instance *inst, bool genesis, const char **why);
+struct pbft_up {
+	bool genesis;
+	u32 mode;		/* enum pbft_journal_mode */
+	struct file *journal;	/* NULL: none; the caller's reference */
+};
+
+/*
+ * Start taking part; from where the journal says, if there is one and it says
+ * anything. Return 0, or -errno with a sentence in *@why.
+ */
+int pbft_instance_up(struct pbft_instance *inst, const struct pbft_up *up,
+		     const char **why);
+/* In good order: a journal is complete afterwards. */
 void pbft_instance_down(struct pbft_instance *inst);
 
 /* ---- calls into the core (step.c) ------------------------------------------ */

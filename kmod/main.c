@@ -6,6 +6,7 @@
 #include <net/net_namespace.h>
 #include "apply.h"
 #include "hash.h"
+#include "disk.h"
 #include "netlink.h"
 
 #define CREATE_TRACE_POINTS
@@ -86,9 +87,12 @@ static int __init pbft_init(void)
 	pbft_wq = alloc_workqueue("pbft", WQ_UNBOUND, 0);
 	if (!pbft_wq)
 		goto out_hash;
-	err = register_pernet_subsys(&net_ops);
+	err = pbft_journal_init();
 	if (err)
 		goto out_wq;
+	err = register_pernet_subsys(&net_ops);
+	if (err)
+		goto out_journal;
 	err = netlink_register_notifier(&netlink_notifier);
 	if (err)
 		goto out_pernet;
@@ -101,6 +105,8 @@ out_notifier:
 	netlink_unregister_notifier(&netlink_notifier);
 out_pernet:
 	unregister_pernet_subsys(&net_ops);
+out_journal:
+	pbft_journal_exit();
 out_wq:
 	destroy_workqueue(pbft_wq);
 out_hash:
@@ -116,6 +122,7 @@ static void __exit pbft_exit(void)
 	unregister_pernet_subsys(&net_ops);
 	/* Keys on their way out: wait for the grace period, then for the work. */
 	rcu_barrier();
+	pbft_journal_exit();
 	destroy_workqueue(pbft_wq);
 	pbft_hash_exit();
 }

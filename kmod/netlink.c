@@ -4,6 +4,8 @@
  * accepts, and the short ones of administration. All of it needs CAP_NET_ADMIN
  * in the user namespace that owns the network namespace.
  */
+#include <linux/capability.h>
+#include <linux/file.h>
 #include <linux/mm.h>
 #include "compat.h"
 #include "netlink.h"
@@ -41,9 +43,11 @@ static const struct nla_policy name_policy[PBFT_A_NAME + 1] = {
 	[PBFT_A_NAME] = NAME_POLICY,
 };
 
-static const struct nla_policy up_policy[PBFT_A_GENESIS + 1] = {
+static const struct nla_policy up_policy[PBFT_A_JOURNAL_MODE + 1] = {
 	[PBFT_A_NAME] = NAME_POLICY,
 	[PBFT_A_GENESIS] = { .type = NLA_FLAG },
+	[PBFT_A_JOURNAL_FD] = { .type = NLA_U32 },
+	[PBFT_A_JOURNAL_MODE] = NLA_POLICY_MAX(NLA_U32, PBFT_JOURNAL_SYNC),
 };
 
 static const struct nla_policy set_key_policy[PBFT_A_KEY_ID + 1] = {
@@ -100,15 +104,52 @@ static int do_del(struct genl_info *info, struct pbft_instance *inst)
 	return 0;
 }
 
+/* The descriptor is the caller's: we are in its context. up->journal is to be put. */
+static int journal_get(struct genl_info *info, struct pbft_up *up)
+{
+	struct nlattr *mode = info->attrs[PBFT_A_JOURNAL_MODE];
+	struct nlattr *fd = info->attrs[PBFT_A_JOURNAL_FD];
+
+	up->mode = fd ? PBFT_JOURNAL_SYNC : PBFT_JOURNAL_NONE;
+	if (mode)
+		up->mode = nla_get_u32(mode);
+	if (!fd && up->mode == PBFT_JOURNAL_NONE)
+		return 0;
+	if (!fd)
+		return pbft_refuse(info->extack, NULL, -EINVAL,
+				   "PBFT_A_JOURNAL_FD is missing: where the journal is");
+	if (up->mode == PBFT_JOURNAL_NONE)
+		return pbft_refuse(info->extack, mode, -EINVAL,
+				   "a journal in mode none is none: leave it away");
+	/*
+	 * Going down waits for the file, and others wait for a namespace to go:
+	 * no file that its owner can stall, as with FUSE, may be in the way.
+	 */
+	if (!capable(CAP_NET_ADMIN))
+		return pbft_refuse(info->extack, fd, -EPERM,
+				   "a journal needs CAP_NET_ADMIN in the initial user namespace");
+	up->journal = fget(nla_get_u32(fd));
+	if (!up->journal)
+		return pbft_refuse(info->extack, fd, -EBADF,
+				   "PBFT_A_JOURNAL_FD is not an open file of the caller");
+	return 0;
+}
+
 static int do_up(struct genl_info *info, struct pbft_instance *inst)
 {
+	struct pbft_up up = { .genesis = info->attrs[PBFT_A_GENESIS] };
 	const char *why;
 	int err;
 
 	if (inst->up)
 		return pbft_refuse(info->extack, NULL, -EALREADY,
 				   "the instance is up already");
-	err = pbft_instance_up(inst, info->attrs[PBFT_A_GENESIS], &why);
+	err = journal_get(info, &up);
+	if (err)
+		return err;
+	err = pbft_instance_up(inst, &up, &why);
+	if (up.journal)
+		fput(up.journal);
 	return err ? pbft_refuse_text(info->extack, NULL, err, why) : 0;
 }
 

@@ -95,14 +95,16 @@ static void item_do(struct pbft_instance *inst, struct queue_item *item)
 		.peer = item->peer,
 		.head = item->head,
 	};
+	enum pbft_drop drop;
 	const u8 *mac;
 
 	switch (item->how) {
 	case PBFT_QUEUED_CHECKED:
 		rcu_read_lock();
-		if (pbft_rx_step(inst, &rx) != PBFT_OK)
+		drop = pbft_rx_step(inst, &rx);
+		if (drop != PBFT_OK)
 			pbft_drop(inst, rx.peer, rx.head.sender, rx.head.type,
-				  PBFT_DROP_STOPPED);
+				  drop);
 		rcu_read_unlock();
 		return;
 	case PBFT_QUEUED_UNKNOWN_KEY:

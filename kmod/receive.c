@@ -12,6 +12,7 @@
 #include <net/ipv6.h>
 #include "apply.h"
 #include "io.h"
+#include "disk.h"
 #include "trace.h"
 
 void pbft_drop(struct pbft_instance *inst, struct pbft_peer *peer, u32 sender,
@@ -140,10 +141,12 @@ enum pbft_drop pbft_rx_step(struct pbft_instance *inst, struct pbft_rx *rx)
 	}
 	trace_rx(inst, rx);
 	core = pbft_enter(inst, &now);
-	if (core && !inst->stopped)
-		pbft_step(core, now, &pkt, &verdict);
-	else
+	if (!core || inst->stopped)
 		drop = PBFT_DROP_STOPPED;
+	else if (!pbft_disk_ready(inst))
+		drop = PBFT_DROP_JOURNAL;
+	else
+		pbft_step(core, now, &pkt, &verdict);
 	pbft_leave(inst);
 	pbft_buf_put(copy);
 	return drop;

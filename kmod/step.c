@@ -10,6 +10,7 @@
 #include "events.h"
 #include "instance.h"
 #include "io.h"
+#include "disk.h"
 #include "trace.h"
 
 #define SENDS_ON_STACK	12
@@ -82,9 +83,32 @@ static void take_event(struct pbft_instance *inst, struct pbft_core *core,
 	pbft_event_add(inst, core, pbft_event_of_core(out->code), out->client);
 }
 
+static void act(struct pbft_instance *inst, struct pbft_core *core, u64 now,
+		struct send_list *sends, struct pbft_out *out)
+{
+	switch (out->type) {
+	case PBFT_OUT_SEND:
+		take_send(inst, sends, out);
+		break;
+	case PBFT_OUT_EVENT:
+		take_event(inst, core, out);
+		break;
+	case PBFT_OUT_PERSIST:	/* it is, or there is no journal */
+		break;
+	default:
+		trace_pbft_task(inst, out->type, out->head.seq);
+		if (inst->conf.service == PBFT_SERVICE_NULL)
+			pbft_null_do(inst, core, now, out);
+		else
+			pbft_task_add(inst, core, out);
+	}
+	pbft_out_release(out);
+}
+
 /*
- * Empty the core's outbox. The null service answers at once, which may put
- * more into it: the loop ends when the core has nothing left to say.
+ * Empty the core's outbox, and take what need not wait for the journal any more.
+ * The null service answers at once, which may put more into the outbox: the loop
+ * ends when the core has nothing left to say.
  */
 static void take_all(struct pbft_instance *inst, struct pbft_core *core,
 		     u64 now, struct send_list *sends)
@@ -92,28 +116,17 @@ static void take_all(struct pbft_instance *inst, struct pbft_core *core,
 	struct pbft_out outs[OUTS_AT_ONCE];
 	unsigned int count, i;
 
-	while ((count = pbft_ready(core, outs, ARRAY_SIZE(outs)))) {
-		for (i = 0; i < count; i++) {
-			switch (outs[i].type) {
-			case PBFT_OUT_SEND:
-				take_send(inst, sends, &outs[i]);
-				break;
-			case PBFT_OUT_EVENT:
-				take_event(inst, core, &outs[i]);
-				break;
-			case PBFT_OUT_PERSIST:	/* there is no journal */
-				break;
-			default:
-				trace_pbft_task(inst, outs[i].type,
-						outs[i].head.seq);
-				if (inst->conf.service == PBFT_SERVICE_NULL)
-					pbft_null_do(inst, core, now, &outs[i]);
-				else
-					pbft_task_add(inst, core, &outs[i]);
+	do {
+		while ((count = pbft_ready(core, outs, ARRAY_SIZE(outs)))) {
+			for (i = 0; i < count; i++) {
+				if (!pbft_disk_holds(inst, core, &outs[i]))
+					act(inst, core, now, sends, &outs[i]);
 			}
-			pbft_out_release(&outs[i]);
 		}
-	}
+		for (i = 0; pbft_disk_next(inst, &outs[0]); i++)
+			act(inst, core, now, sends, &outs[0]);
+	} while (i);
+	pbft_disk_kick(inst);
 }
 
 static void send_all(struct pbft_instance *inst, struct send_list *list)

@@ -6,7 +6,7 @@
  */
 #include <linux/ktime.h>
 #include "compat.h"
-#include "instance.h"
+#include "disk.h"
 
 /* However short the core's deadline: leave the processor to others as well. */
 #define TIMER_MIN_NS	20000
@@ -20,7 +20,7 @@ static enum hrtimer_restart timer_fires(struct hrtimer *timer)
 
 	core = pbft_enter(inst, &now);
 	inst->armed = 0;
-	if (core) {
+	if (core && pbft_disk_ready(inst)) {
 		/* The wall clock may have been set since. */
 		pbft_set_wall_offset(core, ktime_get_real_ns() - now);
 		pbft_tick(core, now);
@@ -38,7 +38,8 @@ void pbft_timer_update(struct pbft_instance *inst, u64 now)
 {
 	u64 deadline = pbft_next_deadline(inst->core);
 
-	if (inst->stopped)
+	/* With the journal behind there are no ticks; when it has room, we are called. */
+	if (inst->stopped || !pbft_disk_ready(inst))
 		return;
 	deadline = max(deadline, now + TIMER_MIN_NS);
 	if (inst->armed && inst->armed <= deadline)

@@ -24,7 +24,8 @@
 		{ PBFT_DROP_KEY, "key" }, { PBFT_DROP_MAC, "mac" }, \
 		{ PBFT_DROP_MALFORMED, "malformed" }, \
 		{ PBFT_DROP_QUOTA, "quota" }, { PBFT_DROP_NOMEM, "nomem" }, \
-		{ PBFT_DROP_STOPPED, "stopped" })
+		{ PBFT_DROP_STOPPED, "stopped" }, \
+		{ PBFT_DROP_JOURNAL, "journal" })
 
 /* A message between this instance and node @peer. */
 DECLARE_EVENT_CLASS(pbft_message,

@@ -33,7 +33,7 @@ enum pbft_cmd {
 	PBFT_CMD_SET,		/* create or reconfigure: wholly or not at all */
 	PBFT_CMD_GET,		/* one, or dump all */
 	PBFT_CMD_DEL,
-	PBFT_CMD_UP,		/* start taking part; PBFT_A_GENESIS for a new cluster */
+	PBFT_CMD_UP,		/* start taking part; PBFT_A_GENESIS for a new cluster, PBFT_A_JOURNAL_FD */
 	PBFT_CMD_DOWN,
 	PBFT_CMD_SET_KEY,	/* PBFT_A_KEY_ID: our MACs use this key generation from now */
 	/* daemon to kernel */
@@ -118,6 +118,11 @@ enum pbft_attr {
 	PBFT_A_DATA,		/* bytes of one daemon datagram */
 	PBFT_A_PEER_MTU,	/* u32: most bytes of PBFT_A_DATA; in BIND's reply */
 
+	/* journal */
+	PBFT_A_JOURNAL_FD,	/* u32, UP: a descriptor of the caller's, O_RDWR */
+	PBFT_A_JOURNAL_MODE,	/* u32, UP: enum pbft_journal_mode; with a descriptor sync */
+	PBFT_A_JOURNAL,		/* nested, GET of what is up: PBFT_JOURNAL_A_* */
+
 	__PBFT_A_MAX,
 	PBFT_A_MAX = __PBFT_A_MAX - 1
 };
@@ -145,6 +150,34 @@ enum pbft_counter_attr {
 	__PBFT_COUNTER_A_MAX,
 	PBFT_COUNTER_A_MAX = __PBFT_COUNTER_A_MAX - 1
 };
+
+enum pbft_journal_attr {
+	PBFT_JOURNAL_A_UNSPEC,
+	PBFT_JOURNAL_A_PAD,
+	PBFT_JOURNAL_A_MODE,	/* u32: enum pbft_journal_mode; alone if none */
+	PBFT_JOURNAL_A_FLAGS,	/* u32: PBFT_JF_* */
+	PBFT_JOURNAL_A_SIZE,	/* u64: bytes of the ring */
+	PBFT_JOURNAL_A_USED,	/* u64: ... that are needed still */
+	PBFT_JOURNAL_A_RECORDS,	/* u64: written since up */
+	PBFT_JOURNAL_A_FRAMES,	/* u64: writes that brought them */
+	PBFT_JOURNAL_A_SYNCS,	/* u64 */
+	PBFT_JOURNAL_A_BYTES,	/* u64 */
+	PBFT_JOURNAL_A_COMPACTIONS,	/* u64 */
+	PBFT_JOURNAL_A_REPLAYED,	/* u64: records found when it came up */
+
+	__PBFT_JOURNAL_A_MAX,
+	PBFT_JOURNAL_A_MAX = __PBFT_JOURNAL_A_MAX - 1
+};
+
+enum pbft_journal_mode {
+	PBFT_JOURNAL_NONE,	/* a restarted replica has forgotten */
+	PBFT_JOURNAL_ASYNC,	/* ... if it crashed, not if it was brought down */
+	PBFT_JOURNAL_SYNC,	/* ... never */
+};
+
+#define PBFT_JF_TORN	(1U << 0)	/* had an unfinished end when it came up */
+#define PBFT_JF_DAMAGED	(1U << 1)	/* had lost records when it came up, and began anew */
+#define PBFT_JF_FAILED	(1U << 2)	/* could not be written: the instance has stopped */
 
 enum pbft_service {
 	PBFT_SERVICE_DAEMON,	/* an application binds by netlink */
