@@ -14,6 +14,8 @@
 #include "libpbft/nl.h"
 #include "../unit/tap.h"
 
+static const struct pbft_nl_up genesis = { .genesis = true };
+
 #define WAIT_S	60
 
 struct seen {
@@ -83,7 +85,7 @@ static void test_order(struct pbft_nl *admin, struct pbft_nl *events,
 	char err[256] = "";
 	bool good;
 
-	ok(!pbft_nl_up(admin, name, true), "UP");
+	ok(!pbft_nl_up(admin, name, &genesis), "UP");
 	ok(!pbft_nl_open(&daemon, err, sizeof(err)) &&
 	   !pbft_nl_bind(daemon, name, &head, &bound), "BIND%s", err);
 	pbft_nl_close(daemon);
@@ -112,7 +114,7 @@ static void test_overrun(struct pbft_nl *admin, struct pbft_nl *events,
 
 	setsockopt(pbft_nl_fd(events), SOL_SOCKET, SO_RCVBUF, &one, sizeof(one));
 	for (int i = 0; i < 40 && !rc; i++) {
-		rc = pbft_nl_up(admin, name, true);
+		rc = pbft_nl_up(admin, name, &genesis);
 		if (!rc)
 			rc = pbft_nl_down(admin, name);
 	}
@@ -125,7 +127,7 @@ static void test_overrun(struct pbft_nl *admin, struct pbft_nl *events,
 		;
 	ok(!rc, "what is left can be read");
 	/* events are told after the answer to the command: the last DOWN may come yet */
-	ok(!pbft_nl_up(admin, name, true) &&
+	ok(!pbft_nl_up(admin, name, &genesis) &&
 	   receive_one(events, &seen, PBFT_NL_EV_UP), "and events go on");
 	ok(!pbft_nl_down(admin, name) &&
 	   receive_one(events, &seen, PBFT_NL_EV_DOWN), "DOWN");

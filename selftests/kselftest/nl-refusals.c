@@ -15,6 +15,8 @@
 #include "nl-refusals.h"
 #include "../unit/tap.h"
 
+static const struct pbft_nl_up genesis = { .genesis = true };
+
 /* ---- messages -------------------------------------------------------------- */
 
 /* The edit of this attribute, if @r has one. */
@@ -160,7 +162,7 @@ static void run_unchanged(struct fixture *fx, const struct refusal *table,
 
 static void check_up_fails(struct fixture *fx, const char *text)
 {
-	int err = pbft_nl_up(fx->nl, fx->name, true);
+	int err = pbft_nl_up(fx->nl, fx->name, &genesis);
 
 	if (!ok(err && !strcmp(pbft_nl_error(fx->nl), text), "UP: %s", text))
 		diag("%d: %s", err, pbft_nl_error(fx->nl));
@@ -203,7 +205,7 @@ static void test_null_service(struct fixture *fx)
 
 	must(fx, pbft_nl_down(fx->nl, fx->name), "DOWN");
 	must(fx, send_refusal(fx, &null_service), "the null service");
-	must(fx, pbft_nl_up(fx->nl, fx->name, true), "UP");
+	must(fx, pbft_nl_up(fx->nl, fx->name, &genesis), "UP");
 	err = pbft_nl_bind(fx->nl, fx->name, &head, &bound);
 	ok(err == -EINVAL && !strcmp(pbft_nl_error(fx->nl),
 		"this instance runs the null service, which needs no daemon"),
@@ -230,7 +232,7 @@ static void test_daemon(struct fixture *fx, struct pbft_nl *second)
 	must(fx, pbft_nl_down(fx->nl, fx->name), "a stopped instance goes DOWN");
 	err = pbft_nl_dispatch(first, &ops, NULL, 0);
 	ok(err == -ENETDOWN, "its daemon hears: %s", pbft_nl_error(first));
-	must(fx, pbft_nl_up(fx->nl, fx->name, true), "and UP again");
+	must(fx, pbft_nl_up(fx->nl, fx->name, &genesis), "and UP again");
 	fx->nl = first;
 }
 
@@ -283,7 +285,7 @@ int main(void)
 	run_unchanged(&fx, commands, "still");
 	run_unchanged(&fx, commands_down, "still");
 	test_endpoints(&fx);
-	must(&fx, pbft_nl_up(fx.nl, fx.name, true), "UP");
+	must(&fx, pbft_nl_up(fx.nl, fx.name, &genesis), "UP");
 	run_unchanged(&fx, set_up, "an instance that is up is as it was");
 	run_unchanged(&fx, commands_up, "still");
 	test_unprivileged(&fx);

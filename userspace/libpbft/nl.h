@@ -35,7 +35,14 @@ struct pbft_nl_setup {
 int pbft_nl_set(struct pbft_nl *nl, const char *name,
 		const struct pbft_nl_setup *setup);
 int pbft_nl_del(struct pbft_nl *nl, const char *name);
-int pbft_nl_up(struct pbft_nl *nl, const char *name, bool genesis);
+
+struct pbft_nl_up {
+	bool genesis;
+	u32 journal_mode;		/* enum pbft_journal_mode */
+	int journal_fd;			/* unless the mode is none */
+};
+
+int pbft_nl_up(struct pbft_nl *nl, const char *name, const struct pbft_nl_up *up);
 int pbft_nl_down(struct pbft_nl *nl, const char *name);
 /* MACs made here carry key generation @key_id from now on. */
 int pbft_nl_set_key(struct pbft_nl *nl, const char *name, u8 key_id);
@@ -76,6 +83,14 @@ struct pbft_nl_peer {
 	struct pbft_nl_counters counters;
 };
 
+struct pbft_nl_journal {
+	u32 mode;			/* enum pbft_journal_mode */
+	u32 flags;			/* PBFT_JF_* */
+	u64 size, used;			/* bytes */
+	u64 records, frames, syncs, bytes, compactions;	/* since up */
+	u64 replayed;			/* records */
+};
+
 /* What PBFT_CMD_GET tells of one instance. */
 struct pbft_nl_instance {
 	struct pbft_nl_instance *next;
@@ -84,6 +99,7 @@ struct pbft_nl_instance {
 	u8 public_key[PBFT_PUBKEY_SIZE];
 	u32 service, null_reply;
 	struct pbft_nl_counters counters;
+	struct pbft_nl_journal journal;	/* of one that is up */
 	u32 n_peers;
 	struct pbft_nl_peer *peers;	/* nodes that have counters */
 };

@@ -80,6 +80,23 @@ static const struct field instance_fields[] = {
 	INSTANCE(PBFT_A_NULL_REPLY, F_U32, null_reply),
 };
 
+#define JOURNAL(attr, kind, member) { attr, kind, \
+	sizeof(((struct pbft_nl_journal *)0)->member), \
+	offsetof(struct pbft_nl_journal, member) }
+
+static const struct field journal_fields[] = {
+	JOURNAL(PBFT_JOURNAL_A_MODE, F_U32, mode),
+	JOURNAL(PBFT_JOURNAL_A_FLAGS, F_U32, flags),
+	JOURNAL(PBFT_JOURNAL_A_SIZE, F_U64, size),
+	JOURNAL(PBFT_JOURNAL_A_USED, F_U64, used),
+	JOURNAL(PBFT_JOURNAL_A_RECORDS, F_U64, records),
+	JOURNAL(PBFT_JOURNAL_A_FRAMES, F_U64, frames),
+	JOURNAL(PBFT_JOURNAL_A_SYNCS, F_U64, syncs),
+	JOURNAL(PBFT_JOURNAL_A_BYTES, F_U64, bytes),
+	JOURNAL(PBFT_JOURNAL_A_COMPACTIONS, F_U64, compactions),
+	JOURNAL(PBFT_JOURNAL_A_REPLAYED, F_U64, replayed),
+};
+
 static int field_put(struct nl_msg *msg, const struct field *f, const void *base)
 {
 	const void *v = (const char *)base + f->offset;
@@ -211,14 +228,18 @@ int pbft_nl_down(struct pbft_nl *nl, const char *name)
 	return simple(nl, PBFT_CMD_DOWN, name);
 }
 
-int pbft_nl_up(struct pbft_nl *nl, const char *name, bool genesis)
+int pbft_nl_up(struct pbft_nl *nl, const char *name, const struct pbft_nl_up *up)
 {
 	struct nl_msg *msg = named(nl, PBFT_CMD_UP, name);
 
 	if (!msg)
 		return -ENOMEM;
-	if (genesis)
+	if (up->genesis)
 		nla_put_flag(msg, PBFT_A_GENESIS);
+	if (up->journal_mode != PBFT_JOURNAL_NONE) {
+		nla_put_u32(msg, PBFT_A_JOURNAL_FD, up->journal_fd);
+		nla_put_u32(msg, PBFT_A_JOURNAL_MODE, up->journal_mode);
+	}
 	return pbft_nl_transact(nl, msg, NULL, NULL);
 }
 
@@ -357,6 +378,19 @@ static int add_client(struct pbft_nl_instance *in, const struct nlattr *nest)
 	return get_node_counters(in, c->clients[c->n_clients++].id, nest);
 }
 
+static int get_journal(struct pbft_nl_journal *j, const struct nlattr *nest)
+{
+	const struct nlattr *a;
+	int rem, rc;
+
+	nla_for_each_nested(a, nest, rem) {
+		rc = field_get(journal_fields, ARRAY_SIZE(journal_fields), j, a);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int instance_attr(struct pbft_nl_instance *in, const struct nlattr *a)
 {
 	int rc;
@@ -368,6 +402,8 @@ static int instance_attr(struct pbft_nl_instance *in, const struct nlattr *a)
 		return add_client(in, a);
 	case PBFT_A_COUNTER:
 		return add_counter(&in->counters, a);
+	case PBFT_A_JOURNAL:
+		return get_journal(&in->journal, a);
 	}
 	rc = field_get(status_fields, ARRAY_SIZE(status_fields), &in->st, a);
 	if (!rc)

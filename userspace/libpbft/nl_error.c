@@ -54,6 +54,8 @@ static const char *const attr_names[PBFT_A_MAX + 1] = {
 	[PBFT_A_RESULT] = "a result",
 	[PBFT_A_PEER_ID] = "the peer's id",
 	[PBFT_A_DATA] = "the data",
+	[PBFT_A_JOURNAL_FD] = "the journal's descriptor",
+	[PBFT_A_JOURNAL_MODE] = "the journal's mode",
 };
 
 static bool is_general(const char *text)

@@ -20,6 +20,7 @@ static const struct command *const commands[] = {
 	&cmd_rotate_key,
 	&cmd_wait,
 	&cmd_monitor,
+	&cmd_journal,
 };
 
 static const struct command *find(const char *name)

@@ -25,7 +25,7 @@ struct command {
 };
 
 extern const struct command cmd_check, cmd_del, cmd_down, cmd_genconf,
-	cmd_genkey, cmd_monitor, cmd_pubkey, cmd_rotate_key, cmd_setconf,
+	cmd_genkey, cmd_journal, cmd_monitor, cmd_pubkey, cmd_rotate_key, cmd_setconf,
 	cmd_show, cmd_showconf, cmd_syncconf, cmd_up, cmd_wait;
 
 /* ---- util.c ------------------------------------------------------------ */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "libpbft/journal_file.h"
 #include "pbftctl.h"
 
 static const struct pbft_nl_counters *counters_of(const struct pbft_nl_instance *in,
@@ -45,6 +46,31 @@ static void print_node(const struct pbft_nl_instance *in,
 	print_counters(counters_of(in, n->id), "    ");
 }
 
+static const struct {
+	u32 flag;
+	const char *name;
+} journal_flags[] = {
+	{ PBFT_JF_TORN, "torn" },
+	{ PBFT_JF_DAMAGED, "damaged" },
+	{ PBFT_JF_FAILED, "failed" },
+};
+
+static void print_journal(const struct pbft_nl_journal *j)
+{
+	printf("  journal %s", pbft_journal_mode_name(j->mode));
+	if (j->mode != PBFT_JOURNAL_NONE)
+		printf(", %" PRIu64 " of %" PRIu64 " bytes used, records %" PRIu64
+		       " frames %" PRIu64 " flushes %" PRIu64 " bytes %" PRIu64
+		       " compactions %" PRIu64 " replayed %" PRIu64,
+		       (u64)j->used, (u64)j->size, (u64)j->records, (u64)j->frames,
+		       (u64)j->syncs, (u64)j->bytes, (u64)j->compactions,
+		       (u64)j->replayed);
+	for (size_t i = 0; i < ARRAY_SIZE(journal_flags); i++)
+		if (j->flags & journal_flags[i].flag)
+			printf(" %s", journal_flags[i].name);
+	putchar('\n');
+}
+
 static void print_instance(const struct pbft_nl_instance *in)
 {
 	const struct pbft_cluster *c = &in->cluster;
@@ -63,6 +89,8 @@ static void print_instance(const struct pbft_nl_instance *in)
 		printf("  checkpoint %" PRIu64 " state %s\n",
 		       (u64)in->st.checkpoint, digest);
 	}
+	if (in->st.state != PBFT_STATE_DOWN)
+		print_journal(&in->journal);
 	printf("  requests pending %u, memory %" PRIu64 " bytes\n",
 	       in->st.pending, (u64)in->st.memory);
 	print_counters(&in->counters, "  ");
@@ -133,6 +161,25 @@ static struct json_object *config_json(const struct pbft_nl_instance *in)
 	return o;
 }
 
+static struct json_object *journal_json(const struct pbft_nl_journal *j)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_string(o, "mode", pbft_journal_mode_name(j->mode));
+	put_u64(o, "size", j->size);
+	put_u64(o, "used", j->used);
+	put_u64(o, "records", j->records);
+	put_u64(o, "frames", j->frames);
+	put_u64(o, "syncs", j->syncs);
+	put_u64(o, "bytes", j->bytes);
+	put_u64(o, "compactions", j->compactions);
+	put_u64(o, "replayed", j->replayed);
+	for (size_t i = 0; i < ARRAY_SIZE(journal_flags); i++)
+		put_json(o, journal_flags[i].name,
+			 json_object_new_boolean(j->flags & journal_flags[i].flag));
+	return o;
+}
+
 static struct json_object *instance_json(const struct pbft_nl_instance *in)
 {
 	struct json_object *o = status_json(&in->st);
@@ -141,6 +188,7 @@ static struct json_object *instance_json(const struct pbft_nl_instance *in)
 	pbft_key_to_text(key, in->public_key);
 	put_string(o, "public_key", key);
 	put_json(o, "config", config_json(in));
+	put_json(o, "journal", journal_json(&in->journal));
 	put_json(o, "counters", counters_json(&in->counters));
 	put_json(o, "replicas", nodes_json(in, in->cluster.replicas,
 					   in->cluster.n_replicas));

@@ -12,6 +12,7 @@
 
 struct pbft_app;
 struct pbft_backend;
+struct pbft_replica_journal;
 
 /* Returns are 0 or -errno, and pbft_backend.err then is a sentence. */
 struct pbft_backend_ops {
@@ -37,6 +38,9 @@ struct pbft_backend_ops {
 	void (*counters)(struct pbft_backend *b,
 			 void (*put)(void *arg, const char *name, u64 value),
 			 void *arg);
+	void (*journal)(struct pbft_backend *b, struct pbft_replica_journal *j);
+	/* Optional: in good order; close() alone is what a crash would be. */
+	int (*down)(struct pbft_backend *b);
 	void (*close)(struct pbft_backend *b);
 };
 
@@ -54,6 +58,9 @@ struct pbft_user_opts {
 	const char *cluster_path, *key_path;
 	int self;		/* -1: whose key it is */
 	bool genesis;
+	const char *journal;	/* NULL: none */
+	u32 journal_mode;	/* enum pbft_journal_mode */
+	u64 journal_size;	/* of a new one */
 	bool lax_key;		/* a key file that others may read will do */
 	u64 busy_poll;		/* ns */
 };

@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "app.h"
 #include "libpbft/crypto.h"
+#include "libpbft/journal_file.h"
 #include "log.h"
 #include "replica/replica.h"
 
@@ -12,6 +14,7 @@ struct user {
 	struct pbft_backend b;
 	struct pbft_cluster cluster;
 	struct pbft_replica *replica;
+	int journal_fd;
 	struct pbft_store_req reqs[PBFT_BATCH_MAX];
 };
 
@@ -247,11 +250,28 @@ static void user_counters(struct pbft_backend *b,
 	}
 }
 
+static void user_journal(struct pbft_backend *b, struct pbft_replica_journal *j)
+{
+	pbft_replica_journal(to_user(b)->replica, j);
+}
+
+static int user_down(struct pbft_backend *b)
+{
+	int rc = pbft_replica_down(to_user(b)->replica);
+
+	if (rc)
+		snprintf(b->err, sizeof(b->err), "the journal could not be completed: %s",
+			 strerror(-rc));
+	return rc;
+}
+
 static void user_close(struct pbft_backend *b)
 {
 	struct user *u = to_user(b);
 
 	pbft_replica_destroy(u->replica);
+	if (u->journal_fd >= 0)
+		close(u->journal_fd);
 	pbft_cluster_free(&u->cluster);
 	free(u);
 }
@@ -268,6 +288,8 @@ static const struct pbft_backend_ops user_ops = {
 	.poll = user_poll,
 	.status = user_status,
 	.counters = user_counters,
+	.journal = user_journal,
+	.down = user_down,
 	.close = user_close,
 };
 
@@ -293,6 +315,33 @@ static int whose_key(struct user *u, const struct pbft_user_opts *opts,
 	return 0;
 }
 
+static int open_journal(struct user *u, const struct pbft_user_opts *opts,
+			struct pbft_replica_config *cfg, char *err, size_t errlen)
+{
+	if (!opts->journal || opts->journal_mode == PBFT_JOURNAL_NONE)
+		return 0;
+	u->journal_fd = pbft_journal_file_open(opts->journal, opts->journal_size, err,
+					       errlen);
+	if (u->journal_fd < 0)
+		return u->journal_fd;
+	cfg->journal_fd = u->journal_fd;
+	cfg->journal_mode = opts->journal_mode;
+	return 0;
+}
+
+static void log_journal(const struct user *u)
+{
+	struct pbft_replica_journal j;
+
+	pbft_replica_journal(u->replica, &j);
+	if (!j.mode)
+		return;
+	pbft_log(LOG_INFO, "journal in mode %s: %llu records replayed",
+		 pbft_journal_mode_name(j.mode), (unsigned long long)j.replayed);
+	if (j.flags & PBFT_JF_DAMAGED)
+		pbft_log(LOG_WARNING, "the journal had lost records: it begins anew, as a replica that has forgotten");
+}
+
 int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *opts,
 		      char *err, size_t errlen)
 {
@@ -310,6 +359,7 @@ int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *op
 		snprintf(err, errlen, "out of memory");
 		return -ENOMEM;
 	}
+	u->journal_fd = -1;
 	rc = pbft_cluster_load(&u->cluster, opts->cluster_path, err, errlen);
 	if (rc) {
 		free(u);
@@ -321,12 +371,15 @@ int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *op
 	if (!rc)
 		rc = whose_key(u, opts, key, &cfg.self, err, errlen);
 	if (!rc)
+		rc = open_journal(u, opts, &cfg, err, errlen);
+	if (!rc)
 		rc = pbft_replica_create(&u->replica, &cfg, err, errlen);
 	explicit_bzero(key, sizeof(key));
 	if (rc) {
 		user_close(&u->b);
 		return rc;
 	}
+	log_journal(u);
 	u->b.ops = &user_ops;
 	u->b.cluster = u->cluster.cfg.cluster;
 	u->b.epoch = u->cluster.cfg.epoch;

@@ -169,6 +169,8 @@ static void stop(struct daemon *d)
 {
 	if (d->app)
 		pbft_app_settle(d->app);
+	if (d->backend && d->backend->ops->down && d->backend->ops->down(d->backend))
+		pbft_log(LOG_ERR, "%s", d->backend->err);
 	if (d->backend)
 		d->backend->ops->close(d->backend);
 	pbft_app_destroy(d->app);

@@ -4,6 +4,8 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "libpbft/journal_file.h"
+#include "linux/pbft.h"
 #include "options.h"
 
 static const char usage_text[] =
@@ -18,7 +20,12 @@ static const char usage_text[] =
 "  -c, --cluster FILE        the cluster file\n"
 "  -k, --key FILE            our private key\n"
 "  -s, --self ID             our replica id; default: whose key it is\n"
-"      --genesis             this cluster has never run before\n"
+"      --genesis             this cluster has never run before; a journal with\n"
+"                            records knows better\n"
+"      --journal PATH        keeps what the replica has promised, so that it goes on\n"
+"                            after a crash: a file, made if missing, or block device\n"
+"      --journal-mode MODE   sync (default), async or none\n"
+"      --journal-size SIZE   of a new file; default 64M\n"
 "      --busy-poll USEC      spin so long before sleeping; default 0\n"
 "      --status FILE         keep a status file, JSON, four times a second\n"
 "      --lax-key             accept a key file that others may read\n"
@@ -40,7 +47,7 @@ static const char usage_text[] =
 enum {
 	OPT_GENESIS = 256, OPT_BUSY_POLL, OPT_STATUS, OPT_LAX_KEY, OPT_SYNC,
 	OPT_MAP_SIZE, OPT_CHECK, OPT_SERVICE, OPT_NULL_REPLY, OPT_PIDFILE,
-	OPT_FOREGROUND, OPT_DUMP_HEAD,
+	OPT_FOREGROUND, OPT_DUMP_HEAD, OPT_JOURNAL, OPT_JOURNAL_MODE, OPT_JOURNAL_SIZE,
 };
 
 static const struct option long_options[] = {
@@ -63,6 +70,9 @@ static const struct option long_options[] = {
 	{ "null-reply", required_argument, NULL, OPT_NULL_REPLY },
 	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
+	{ "journal", required_argument, NULL, OPT_JOURNAL },
+	{ "journal-mode", required_argument, NULL, OPT_JOURNAL_MODE },
+	{ "journal-size", required_argument, NULL, OPT_JOURNAL_SIZE },
 	{ "dump-head", no_argument, NULL, OPT_DUMP_HEAD },
 	{ }
 };
@@ -117,6 +127,10 @@ static int set_number(struct options *o, int opt, const char *text)
 					 text);
 		o->user.busy_poll = v * 1000;
 		return 0;
+	case OPT_JOURNAL_SIZE:
+		if (pbft_journal_size_from_text(&o->user.journal_size, text))
+			return bad_usage("--journal-size is 16M or more", text);
+		return 0;
 	case OPT_MAP_SIZE:
 		if (!number(text, true, 1ull << 46, &v) || v < 1u << 20)
 			return bad_usage("--map-size is 1M or more", text);
@@ -139,6 +153,9 @@ static int set_word(struct options *o, int opt, const char *text)
 			o->store.sync = PBFT_SYNC_CHECKPOINT;
 		else
 			return bad_usage("--sync is checkpoint or always", text);
+	} else if (opt == OPT_JOURNAL_MODE) {
+		if (pbft_journal_mode_from_text(&o->user.journal_mode, text))
+			return bad_usage("--journal-mode is none, async or sync", text);
 	} else {
 		if (!strcmp(text, "null"))
 			o->null_service = true;
@@ -162,6 +179,8 @@ static const char **string_option(struct options *o, int opt)
 		return &o->user.key_path;
 	case 'd':
 		return &o->db;
+	case OPT_JOURNAL:
+		return &o->user.journal;
 	case OPT_STATUS:
 		return &o->status;
 	case OPT_PIDFILE:
@@ -208,10 +227,12 @@ static int set_option(struct options *o, int opt, const char *arg)
 	switch (opt) {
 	case 's':
 	case OPT_BUSY_POLL:
+	case OPT_JOURNAL_SIZE:
 	case OPT_MAP_SIZE:
 	case OPT_NULL_REPLY:
 		return set_number(o, opt, arg) ?: -1;
 	case OPT_SYNC:
+	case OPT_JOURNAL_MODE:
 	case OPT_SERVICE:
 		return set_word(o, opt, arg) ?: -1;
 	case 'h':
@@ -233,8 +254,8 @@ static int check_options(const struct options *o)
 	if (o->userspace && (!u->cluster_path || !u->key_path))
 		return bad_usage("--userspace needs -c FILE and -k FILE", NULL);
 	if (o->instance && (u->cluster_path || u->key_path || u->self >= 0 ||
-			    u->genesis || u->busy_poll || o->status))
-		return bad_usage("-i NAME has its configuration, keys and status in the kernel: see pbftctl",
+			    u->genesis || u->busy_poll || u->journal || o->status))
+		return bad_usage("-i NAME has its configuration, keys, journal and status in the kernel: see pbftctl",
 				 NULL);
 	if (o->null_service == !!o->db)
 		return bad_usage(o->db ? "--service null has no state: no --db" :
@@ -247,6 +268,8 @@ int pbft_options_parse(struct options *o, int argc, char **argv)
 	int opt, rc;
 
 	o->user.self = -1;
+	o->user.journal_mode = PBFT_JOURNAL_SYNC;
+	o->user.journal_size = PBFT_JOURNAL_SIZE_DEFAULT;
 	while ((opt = getopt_long(argc, argv, "i:uc:k:s:d:vh", long_options,
 				  NULL)) != -1) {
 		rc = set_option(o, opt, optarg);

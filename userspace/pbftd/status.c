@@ -7,6 +7,9 @@
 #include <json-c/json.h>
 #include <stdio.h>
 #include <unistd.h>
+#include "libpbft/journal_file.h"
+#include "linux/pbft.h"
+#include "replica/replica.h"
 #include "status.h"
 
 static void put_hex(struct json_object *o, const char *key,
@@ -61,11 +64,31 @@ static struct json_object *xfer_json(const struct pbft_xfer_stats *s)
 	return o;
 }
 
+static struct json_object *journal_json(const struct pbft_replica_journal *j)
+{
+	struct json_object *o = json_object_new_object();
+
+	put_string(o, "mode", pbft_journal_mode_name(j->mode));
+	put_u64(o, "size", j->stats.size);
+	put_u64(o, "used", j->stats.used);
+	put_u64(o, "records", j->stats.records);
+	put_u64(o, "frames", j->stats.frames);
+	put_u64(o, "syncs", j->stats.syncs);
+	put_u64(o, "bytes", j->stats.bytes);
+	put_u64(o, "compactions", j->stats.compactions);
+	put_u64(o, "replayed", j->replayed);
+	put_bool(o, "torn", j->flags & PBFT_JF_TORN);
+	put_bool(o, "damaged", j->flags & PBFT_JF_DAMAGED);
+	put_bool(o, "failed", j->flags & PBFT_JF_FAILED);
+	return o;
+}
+
 static struct json_object *status_json(struct pbft_backend *b,
 				       const struct pbft_app *app)
 {
 	struct json_object *o = json_object_new_object();
 	struct json_object *counters = json_object_new_object();
+	struct pbft_replica_journal journal;
 	struct pbft_status st;
 
 	b->ops->status(b, &st);
@@ -91,6 +114,8 @@ static struct json_object *status_json(struct pbft_backend *b,
 	put_u64(o, "recover_view", st.recover_view);
 	put_u64(o, "pending_requests", st.pending_requests);
 	put_u64(o, "memory", st.memory);
+	b->ops->journal(b, &journal);
+	json_object_object_add(o, "journal", journal_json(&journal));
 	b->ops->counters(b, put_counter, counters);
 	json_object_object_add(o, "counters", counters);
 	json_object_object_add(o, "state_transfer",

@@ -106,6 +106,8 @@ static void step(struct pbft_replica *r, struct pbft_buf *buf,
 
 	if (others)
 		check_inner(r, buf->data, buf->len, &verdict);
+	if (!rep_disk_ready(r))
+		rep_disk_commit(r);
 	pbft_step(r->core, r->now, &pkt, others ? &verdict : NULL);
 	rep_drain(r);
 }

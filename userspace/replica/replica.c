@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A replica in userspace: its life, its turns, and what becomes of the core's
- * outbox. There is no journal: what PERSIST asks for is not kept, and a replica
- * that starts again is one that has forgotten, as the core assumes of it.
+ * outbox. Without a journal, what PERSIST asks for is not kept, and a replica that
+ * starts again is one that has forgotten, as the core assumes of it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -65,7 +65,7 @@ static void act(struct pbft_replica *r, struct pbft_out *out)
 		if (ops->event)
 			ops->event(r->arg, out);
 		break;
-	case PBFT_OUT_PERSIST:
+	case PBFT_OUT_PERSIST:	/* it is, or there is no journal */
 		break;
 	}
 	pbft_out_release(out);
@@ -80,20 +80,27 @@ void rep_drain(struct pbft_replica *r)
 	if (r->draining)
 		return;
 	r->draining = true;
-	while ((n = pbft_ready(r->core, out, OUT_BATCH)))
-		for (i = 0; i < n; i++)
-			act(r, &out[i]);
+	do {
+		while ((n = pbft_ready(r->core, out, OUT_BATCH)))
+			for (i = 0; i < n; i++)
+				if (!rep_disk_holds(r, &out[i]))
+					act(r, &out[i]);
+		for (i = 0; rep_disk_next(r, &out[0]); i++)
+			act(r, &out[0]);
+	} while (i);
 	r->draining = false;
 }
 
 /* Let the application commit what was applied, as often as there is something. */
 static void finish(struct pbft_replica *r)
 {
+	rep_disk_commit(r);
 	rep_flush(r);
 	while (r->applied && r->ops->settle) {
 		r->applied = false;
 		r->ops->settle(r->arg);
 		rep_drain(r);
+		rep_disk_commit(r);
 		rep_flush(r);
 	}
 }
@@ -107,6 +114,15 @@ static void settle(struct pbft_replica *r)
 	r->in_poll = true;
 	finish(r);
 	r->in_poll = false;
+}
+
+/* The core proposes wall-clock time; the clock may be set while we run. */
+static void look_at_wall(struct pbft_replica *r)
+{
+	if (r->wall_at && r->now - r->wall_at < WALL_INTERVAL)
+		return;
+	r->wall_at = r->now;
+	pbft_set_wall_offset(r->core, (s64)(clock_ns(CLOCK_REALTIME) - r->now));
 }
 
 /* ---- creation ------------------------------------------------------------------ */
@@ -160,29 +176,22 @@ static int check_key(struct pbft_replica *r, const struct pbft_node *self,
 	return 0;
 }
 
-static int create_core(struct pbft_replica *r,
-		       const struct pbft_replica_config *cfg, char *err,
-		       size_t errlen)
+static int make_core(struct pbft_replica *r, const struct pbft_replica_config *cfg,
+		     bool genesis, bool restore, char *err, size_t errlen)
 {
 	struct pbft_config core = cfg->cluster->cfg;
-	const char *why;
 	u32 i;
 	int rc;
 
 	core.self = cfg->self;
-	core.genesis = cfg->genesis;
-	why = pbft_config_check(&core);
-	if (why) {
-		snprintf(err, errlen, "the cluster's configuration is refused: %s",
-			 why);
-		return -EINVAL;
-	}
-	r->now = rep_now();
+	core.genesis = genesis;
+	core.restore = restore;
 	r->core = pbft_core_create(&core, r->now);
 	if (!r->core) {
 		snprintf(err, errlen, "out of memory for the replica");
 		return -ENOMEM;
 	}
+	look_at_wall(r);
 	for (i = 0; i < cfg->cluster->n_clients; i++) {
 		rc = pbft_client_add(r->core, cfg->cluster->clients[i].id);
 		if (rc) {
@@ -192,6 +201,60 @@ static int create_core(struct pbft_replica *r,
 		}
 	}
 	return 0;
+}
+
+/*
+ * A core that takes up what the journal says. One that says nothing is new, and
+ * the replica begins as it is told to; one that has lost records makes it one
+ * that has forgotten.
+ */
+static int remember(struct pbft_replica *r, const struct pbft_replica_config *cfg,
+		    char *err, size_t errlen)
+{
+	const char *why;
+	int rc = rep_disk_open(r, cfg, &why);
+
+	if (rc)
+		goto out_why;
+	rc = make_core(r, cfg, false, true, err, errlen);
+	if (rc)
+		return rc;
+	rc = rep_disk_replay(r, &why);
+	if (rc < 0)
+		goto out_why;
+	if (!rc) {
+		pbft_core_destroy(r->core);
+		rc = make_core(r, cfg, cfg->genesis && !r->disk.damaged, false, err,
+			       errlen);
+		if (rc)
+			return rc;
+	}
+	rc = rep_disk_start(r, &why);
+	if (!rc)
+		return 0;
+out_why:
+	snprintf(err, errlen, "%s (%s)", why, strerror(-rc));
+	return rc;
+}
+
+static int create_core(struct pbft_replica *r,
+		       const struct pbft_replica_config *cfg, char *err,
+		       size_t errlen)
+{
+	struct pbft_config core = cfg->cluster->cfg;
+	const char *why;
+
+	core.self = cfg->self;
+	why = pbft_config_check(&core);
+	if (why) {
+		snprintf(err, errlen, "the cluster's configuration is refused: %s",
+			 why);
+		return -EINVAL;
+	}
+	r->now = rep_now();
+	if (cfg->journal_mode != PBFT_JOURNAL_NONE)
+		return remember(r, cfg, err, errlen);
+	return make_core(r, cfg, cfg->genesis, false, err, errlen);
 }
 
 static int create(struct pbft_replica *r, const struct pbft_replica_config *cfg,
@@ -217,9 +280,9 @@ static int create(struct pbft_replica *r, const struct pbft_replica_config *cfg,
 		snprintf(err, errlen, "out of memory for the replica");
 		return -ENOMEM;
 	}
-	rc = create_core(r, cfg, err, errlen);
-	return rc ? rc : open_socket(r, &c->replicas[cfg->self],
-				     cfg->socket_buffer, err, errlen);
+	/* First the address, which nobody else has, then what the journal says. */
+	rc = open_socket(r, &c->replicas[cfg->self], cfg->socket_buffer, err, errlen);
+	return rc ? rc : create_core(r, cfg, err, errlen);
 }
 
 int pbft_replica_create(struct pbft_replica **out,
@@ -265,6 +328,7 @@ void pbft_replica_destroy(struct pbft_replica *r)
 			pbft_out_release(&out);
 		pbft_core_destroy(r->core);
 	}
+	rep_disk_close(r);
 	rep_tx_free(r);
 	rep_rx_free(r);
 	rep_peers_free(r);
@@ -276,20 +340,13 @@ void pbft_replica_destroy(struct pbft_replica *r)
 
 /* ---- turns ----------------------------------------------------------------------- */
 
-/* The core proposes wall-clock time; the clock may be set while we run. */
-static void look_at_wall(struct pbft_replica *r)
-{
-	if (r->wall_at && r->now - r->wall_at < WALL_INTERVAL)
-		return;
-	r->wall_at = r->now;
-	pbft_set_wall_offset(r->core, (s64)(clock_ns(CLOCK_REALTIME) - r->now));
-}
-
 static void tick(struct pbft_replica *r)
 {
 	if (pbft_next_deadline(r->core) > r->now)
 		return;
 	look_at_wall(r);
+	if (!rep_disk_ready(r))
+		rep_disk_commit(r);
 	pbft_tick(r->core, r->now);
 	rep_drain(r);
 }
@@ -382,6 +439,7 @@ int pbft_replica_bind(struct pbft_replica *r, const struct pbft_log_head *head)
 void pbft_replica_unbind(struct pbft_replica *r)
 {
 	enter(r);
+	rep_disk_unbind(r);
 	pbft_unbind(r->core);
 	settle(r);
 }

@@ -11,7 +11,9 @@
 #ifndef PBFT_REPLICA_H
 #define PBFT_REPLICA_H
 
+#include "core/journal.h"
 #include "libpbft/cluster.h"
+#include "linux/pbft.h"
 
 struct pbft_replica;
 
@@ -48,6 +50,8 @@ struct pbft_replica_config {
 	u32 self;
 	const u8 *private_key;		/* 32 bytes, copied */
 	bool genesis;			/* the cluster has never run before */
+	u32 journal_mode;		/* enum pbft_journal_mode */
+	int journal_fd;			/* of pbft_journal_file_open(); outlives the replica */
 	u64 busy_poll;			/* ns to spin before sleeping; 0: never */
 	int socket_buffer;		/* bytes; 0: 4 MB */
 	const struct pbft_replica_ops *ops;
@@ -68,13 +72,21 @@ struct pbft_replica_stats {
  * pbft_replica_create() - a replica, listening on its endpoint
  *
  * It takes part in agreement at once; executing waits for pbft_replica_bind().
+ * A journal with records wins over @cfg->genesis: the replica goes on where it
+ * was. If acknowledged records are missing, it goes on as one that has forgotten.
  * Return 0, or -errno with a sentence in @err; -EKEYREJECTED: the key is not
  * the one of replica @self.
  */
 int pbft_replica_create(struct pbft_replica **out,
 			const struct pbft_replica_config *cfg, char *err,
 			size_t errlen);
+/* For a journal this is a crash, unless pbft_replica_down() came before. */
 void pbft_replica_destroy(struct pbft_replica *r);	/* NULL is allowed */
+/*
+ * Take part no more, and make the journal complete: before destroying it in good
+ * order. Return 0, or -errno: the journal could not be written.
+ */
+int pbft_replica_down(struct pbft_replica *r);
 
 int pbft_replica_fd(const struct pbft_replica *r);	/* readable: poll */
 u64 pbft_replica_deadline(const struct pbft_replica *r);
@@ -109,6 +121,16 @@ void pbft_replica_stop(struct pbft_replica *r, const char *reason);
 void pbft_replica_status(const struct pbft_replica *r, struct pbft_status *st);
 const struct pbft_counters *pbft_replica_counters(const struct pbft_replica *r);
 const struct pbft_replica_stats *pbft_replica_stats(const struct pbft_replica *r);
+
+struct pbft_replica_journal {
+	u32 mode;		/* enum pbft_journal_mode */
+	u32 flags;		/* PBFT_JF_* */
+	u64 replayed;		/* records found at the start */
+	struct pbft_journal_stats stats;
+};
+
+void pbft_replica_journal(const struct pbft_replica *r,
+			  struct pbft_replica_journal *out);
 /* The core itself, for tests that look closer. */
 const struct pbft_core *pbft_replica_core(const struct pbft_replica *r);
 

@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include "core/frag.h"
+#include "core/gate.h"
 #include "libpbft/crypto.h"
+#include "libpbft/journal_file.h"
 #include "replica.h"
 
 #define RX_BATCH	64	/* datagrams of one recvmmsg() */
@@ -58,6 +60,18 @@ struct rep_rx {
 	struct pbft_buf *bufs[RX_BATCH];
 };
 
+struct rep_disk {
+	u32 mode;		/* enum pbft_journal_mode; 0: there is no journal */
+	int fd;
+	bool damaged;		/* had lost records, and was begun anew */
+	bool failed;		/* nothing but events passes any more */
+	int io_err;		/* of the file, the first */
+	bool io_sync;		/* ... from making durable */
+	struct pbft_journal_io file;
+	struct pbft_gate gate;
+	struct pbft_journal journal;
+};
+
 struct pbft_replica {
 	struct pbft_core *core;
 	struct pbft_wire_id wire;
@@ -81,6 +95,7 @@ struct pbft_replica {
 	u32 map_mask;
 	u32 *map;		/* client id to index + 1, open addressing */
 	struct pbft_replica_stats stats;
+	struct rep_disk disk;
 	struct rep_rx rx;
 	struct rep_tx tx;
 };
@@ -111,6 +126,29 @@ int rep_rx_init(struct pbft_replica *r);
 void rep_rx_free(struct pbft_replica *r);
 /* One batch. Return datagrams, or -errno. */
 int rep_receive(struct pbft_replica *r);
+
+/* journal.c; @why is a sentence on failure */
+int rep_disk_open(struct pbft_replica *r, const struct pbft_replica_config *cfg,
+		  const char **why);
+/* 1: the core has resumed; 0: it is of no use; -errno */
+int rep_disk_replay(struct pbft_replica *r, const char **why);
+/* Ready for the outputs of the core. */
+int rep_disk_start(struct pbft_replica *r, const char **why);
+void rep_disk_close(struct pbft_replica *r);
+/* True: @out has to wait, or is never to pass; its references are taken over. */
+bool rep_disk_holds(struct pbft_replica *r, struct pbft_out *out);
+/* The next that may pass now. */
+bool rep_disk_next(struct pbft_replica *r, struct pbft_out *out);
+/* Write what is to be on record, and act on what waited for it. */
+void rep_disk_commit(struct pbft_replica *r);
+/* The application is gone: what waits for it is void. */
+void rep_disk_unbind(struct pbft_replica *r);
+
+/* May the core be given a message, or time? If not, commit first. */
+static inline bool rep_disk_ready(const struct pbft_replica *r)
+{
+	return !r->disk.mode || pbft_gate_open(&r->disk.gate);
+}
 
 /* replica.c: act on the outbox until it is empty. */
 void rep_drain(struct pbft_replica *r);
