@@ -31,6 +31,12 @@ unit-replica-src = selftests/unit/test-replica.c selftests/unit/replicas.c \
 	$(sort $(replica-src) $(libpbft-client-src))
 unit-replica-lib = $(libpbft-client-lib)
 
+progs += unit-durable
+
+unit-durable-src = selftests/unit/test-durable.c selftests/unit/replicas.c \
+	$(sort $(replica-src) $(libpbft-client-src))
+unit-durable-lib = $(libpbft-client-lib)
+
 # Runs build/bin/pbftd, or the one named as its argument.
 progs += unit-pbftd
 
