@@ -250,7 +250,7 @@ void pbft_app_settle(struct pbft_app *app)
 	app->answering = true;
 	while (!failed(app) && app->open->count) {
 		g = app->open;
-		check_store(app, pbft_store_commit(app->st));
+		check_store(app, pbft_store_settle(app->st));
 		app->open = g == &app->groups[0] ? &app->groups[1] :
 						   &app->groups[0];
 		answer_group(app, g);

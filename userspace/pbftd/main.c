@@ -169,6 +169,9 @@ static void stop(struct daemon *d)
 {
 	if (d->app)
 		pbft_app_settle(d->app);
+	/* What was executed since the checkpoint need not be executed again. */
+	if (d->app && d->store && !pbft_app_error(d->app) && pbft_store_commit(d->store))
+		pbft_log(LOG_ERR, "%s", d->store->err);
 	if (d->backend && d->backend->ops->down && d->backend->ops->down(d->backend))
 		pbft_log(LOG_ERR, "%s", d->backend->err);
 	if (d->backend)

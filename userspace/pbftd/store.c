@@ -154,6 +154,11 @@ int pbft_store_commit(struct pbft_store *st)
 	return rc ? pbft_store_fail(st, "commit", rc) : 0;
 }
 
+int pbft_store_settle(struct pbft_store *st)
+{
+	return st->opts.sync == PBFT_SYNC_ALWAYS ? pbft_store_commit(st) : 0;
+}
+
 /* ---- reading what is there ------------------------------------------------ */
 
 static int refuse(struct pbft_store *st, int err, const char *why)
@@ -357,8 +362,6 @@ static int load(struct pbft_store *st, bool fresh)
 	err = write_run(st, false) ?: pbft_store_commit(st);
 	if (err)
 		goto abort;
-	if (st->opts.sync != PBFT_SYNC_ALWAYS)
-		mdb_env_sync(st->env, 1);
 	return 0;
 
 abort:
@@ -377,8 +380,6 @@ static int open_env(struct pbft_store *st)
 	}
 	if (st->opts.read_only)
 		flags |= MDB_RDONLY;
-	if (st->opts.sync == PBFT_SYNC_CHECKPOINT)
-		flags |= MDB_NOSYNC;
 	mdb_env_set_maxdbs(st->env, 8);
 	mdb_env_set_maxreaders(st->env, PBFT_SNAPSHOTS_MAX + 24);
 	rc = mdb_env_set_mapsize(st->env, st->opts.map_size);
@@ -462,11 +463,6 @@ static int open_parts(struct pbft_store *st)
 	err = load(st, !exists);
 	if (err)
 		return err;
-	if (!st->opts.read_only && st->opts.sync == PBFT_SYNC_CHECKPOINT) {
-		st->syncer = pbft_syncer_start(st->env);
-		if (!st->syncer)
-			return refuse(st, -ENOMEM, "cannot start the flushing thread");
-	}
 	return 0;
 }
 
@@ -479,7 +475,6 @@ static void free_store(struct pbft_store *st)
 		free(s);
 	}
 	pbft_store_abort(st);
-	pbft_syncer_stop(st->syncer);
 	if (st->env)
 		mdb_env_close(st->env);
 	if (st->lock_fd >= 0)
@@ -517,17 +512,8 @@ void pbft_store_close(struct pbft_store *st)
 	if (!st)
 		return;
 	pbft_store_abort(st);
-	pbft_syncer_stop(st->syncer);
-	st->syncer = NULL;
-	if (!st->opts.read_only && !mdb_env_sync(st->env, 1)) {
-		/* Only after the flush may the database be called clean. */
-		int rc = mdb_txn_begin(st->env, NULL, 0, &st->txn);
-
-		if (rc)
-			st->txn = NULL;
-		else if (!write_run(st, true) && !mdb_txn_commit(st->txn))
-			st->txn = NULL;
-		mdb_env_sync(st->env, 1);
-	}
+	if (!st->opts.read_only && !pbft_store_begin(st) && !write_run(st, true) &&
+	    !mdb_txn_commit(st->txn))
+		st->txn = NULL;
 	free_store(st);
 }

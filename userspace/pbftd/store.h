@@ -19,8 +19,8 @@
 #include "tree.h"
 
 enum pbft_sync {
-	PBFT_SYNC_CHECKPOINT,	/* flushed to disk at checkpoints */
-	PBFT_SYNC_ALWAYS,	/* flushed before results are returned */
+	PBFT_SYNC_CHECKPOINT,	/* committed, and so durable, at checkpoints */
+	PBFT_SYNC_ALWAYS,	/* ... and before results are returned */
 };
 
 struct pbft_store_opts {
@@ -44,8 +44,6 @@ struct pbft_snapshot {
 	struct pbft_tree tree;
 };
 
-struct pbft_syncer;
-
 struct pbft_store {
 	MDB_env *env;
 	MDB_dbi meta, kv, leaf, session, reply, tree_db, stage;
@@ -60,7 +58,6 @@ struct pbft_store {
 	struct pbft_snapshot *snapshots[PBFT_SNAPSHOTS_MAX];	/* by seq, ascending */
 	bool staged[PBFT_TREE_PAGES];
 	struct pbft_tree_node stage_node[PBFT_TREE_PAGES];
-	struct pbft_syncer *syncer;
 	char err[PBFT_ERR_MAX];
 };
 
@@ -110,8 +107,14 @@ void pbft_store_results_free(struct pbft_store_results *res);
 int pbft_store_apply(struct pbft_store *st, const struct pbft_log_head *head,
 		     const struct pbft_store_req *reqs, u32 count,
 		     struct pbft_store_results *res);
-/* Makes all that was applied so permanent as opts.sync promises. */
+/* Makes all that was applied durable. */
 int pbft_store_commit(struct pbft_store *st);
+/*
+ * The same if opts.sync promises it before results are returned. If not, the
+ * transaction stays open until the next checkpoint: a crash leaves the database
+ * as it was at the last one, and the batches since are applied again.
+ */
+int pbft_store_settle(struct pbft_store *st);
 
 /* ---- checkpoints (store_snap.c) ------------------------------------------ */
 
@@ -192,15 +195,6 @@ int pbft_store_verify(struct pbft_store *st);
  */
 int pbft_store_precheck(const struct pbft_store_opts *opts, char *err,
 			size_t errlen);
-
-/* ---- flushing (store_sync.c) ---------------------------------------------- */
-
-/* A thread that flushes @env when asked; a request while it works is merged. */
-struct pbft_syncer *pbft_syncer_start(MDB_env *env);
-/* Return the first error (of LMDB) that a flush met, or 0. */
-int pbft_syncer_kick(struct pbft_syncer *s);
-/* Waits for a flush under way. NULL is allowed. */
-void pbft_syncer_stop(struct pbft_syncer *s);
 
 /* ---- between the store's files ---------------------------------------------- */
 

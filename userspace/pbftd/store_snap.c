@@ -106,15 +106,10 @@ int pbft_store_checkpoint(struct pbft_store *st, struct pbft_digest *root)
 {
 	int err = pbft_store_refresh(st) ?: pbft_store_commit(st) ?:
 		  take_snapshot(st);
-	int rc;
 
-	if (err)
-		return err;
-	*root = st->tree.root.digest;
-	if (!st->syncer)
-		return 0;
-	rc = pbft_syncer_kick(st->syncer);
-	return rc ? pbft_store_fail(st, "flush the database to disk", rc) : 0;
+	if (!err)
+		*root = st->tree.root.digest;
+	return err;
 }
 
 void pbft_store_discard(struct pbft_store *st, u64 seq)
