@@ -126,6 +126,27 @@ ok "wait refuses malformed options" $?
 run 2 rotate-key x 256 && run 2 show a b && run 2 up && run 2 up x --now
 ok "so do others" $?
 
+# ---- journals
+run 2 up x --journal-mode sync && run 2 up x --journal j --journal-mode fast &&
+	run 2 up x --journal j --journal-size 15M && run 2 up x --journal-size 64M &&
+	[ ! -e j ]
+ok "up refuses malformed journal options, and makes no file" $?
+run 2 journal && run 2 journal verify && run 2 journal write j && run 2 journal dump a b
+ok "journal refuses malformed arguments" $?
+run 1 journal verify j &&
+	says err "pbftctl journal: j: cannot open the journal: No such file or directory"
+ok "a journal that is not there" $?
+truncate -s 16M j
+run 1 journal dump j && says err "pbftctl journal: j: there is no journal here"
+ok "a file in which none was begun" $?
+echo something else | dd of=j conv=notrunc 2>/dev/null
+run 1 journal verify j &&
+	says err "pbftctl journal: j: this is no journal, or both its superblocks are damaged"
+ok "a file with something else in it" $?
+truncate -s 100 j
+run 1 journal verify j && says err "pbftctl journal: j: the journal cannot be read"
+ok "a file that is too short" $?
+
 # ---- help
 run 2 && run 2 nothing && run 0 help && run 0 --help
 ok "usage without a command, help with status 0" $?

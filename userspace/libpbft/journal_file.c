@@ -41,9 +41,14 @@ static int sync_dir(const char *path)
 
 static int allocate(int fd, const char *path, u64 size, char *err, size_t errlen)
 {
+	int rc;
+
 	errno = posix_fallocate(fd, 0, size);
-	if (errno)
-		return failed(err, errlen, path, "cannot allocate the journal");
+	if (errno) {
+		rc = failed(err, errlen, path, "cannot allocate the journal");
+		/* the next attempt finds it as it was */
+		return ftruncate(fd, 0) ? -errno : rc;
+	}
 	if (fsync(fd) || sync_dir(path))
 		return failed(err, errlen, path, "cannot make the new journal durable");
 	return 0;

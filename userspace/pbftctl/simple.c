@@ -7,27 +7,33 @@
 
 struct journal_args {
 	const char *path, *mode, *size;
+	u64 bytes;
 };
 
-/* Return 0 with @up filled, or an exit status. */
-static int open_journal(const struct command *cmd, const struct journal_args *a,
-			struct pbft_nl_up *up)
+/* Return 0 with up->journal_mode set, or an exit status. */
+static int check_journal(const struct command *cmd, struct journal_args *a,
+			 struct pbft_nl_up *up)
 {
-	u64 size = PBFT_JOURNAL_SIZE_DEFAULT;
-	char err[256];
-
-	up->journal_fd = -1;
+	a->bytes = PBFT_JOURNAL_SIZE_DEFAULT;
 	up->journal_mode = a->path ? PBFT_JOURNAL_SYNC : PBFT_JOURNAL_NONE;
 	if (a->mode && pbft_journal_mode_from_text(&up->journal_mode, a->mode))
 		return misused(cmd, "%s: the journal's mode is none, async or sync",
 			       a->mode);
-	if (a->size && pbft_journal_size_from_text(&size, a->size))
+	if (a->size && pbft_journal_size_from_text(&a->bytes, a->size))
 		return misused(cmd, "%s: the journal's size is 16M or more", a->size);
 	if (!a->path && (up->journal_mode != PBFT_JOURNAL_NONE || a->size))
 		return misused(cmd, "--journal is missing: where it is");
+	return 0;
+}
+
+static int open_journal(const struct command *cmd, const struct journal_args *a,
+			struct pbft_nl_up *up)
+{
+	char err[256];
+
 	if (up->journal_mode == PBFT_JOURNAL_NONE)
 		return 0;
-	up->journal_fd = pbft_journal_file_open(a->path, size, err, sizeof(err));
+	up->journal_fd = pbft_journal_file_open(a->path, a->bytes, err, sizeof(err));
 	return up->journal_fd < 0 ? failed(cmd, "%s", err) : 0;
 }
 
@@ -45,7 +51,8 @@ static int run_up(const struct command *cmd, int argc, char **argv)
 	struct pbft_nl *nl;
 	int rc;
 
-	if (parse_args(cmd, argc, argv, opts, ARRAY_SIZE(opts), &name, 1, 1))
+	if (parse_args(cmd, argc, argv, opts, ARRAY_SIZE(opts), &name, 1, 1) ||
+	    check_journal(cmd, &journal, &up))
 		return EXIT_USAGE;
 	if (open_netlink(cmd, &nl))
 		return EXIT_FAILED;
