@@ -45,6 +45,7 @@ void pbft_config_default(struct pbft_config *cfg);
 
 /**
  * pbft_config_check() - is this a configuration the core can run?
+ * @cfg: wholly filled in
  * Return: NULL, or a sentence that names the field at fault.
  */
 const char *pbft_config_check(const struct pbft_config *cfg);
@@ -54,6 +55,7 @@ u64 pbft_config_memory(const struct pbft_config *cfg);
 
 /**
  * pbft_core_create() - a replica at sequence number 0 and view 0
+ * @now: ns, of the clock that all calls use
  * @cfg: checked by pbft_config_check(); copied
  *
  * With cfg->genesis the replica votes at once. Without, it has forgotten what
@@ -95,6 +97,9 @@ struct pbft_packet {
 
 /**
  * pbft_step() - one authenticated message
+ * @core: the replica
+ * @now: ns
+ * @pkt: the message; its data is read during the call only
  * @verdict: for messages that carry others; may be NULL otherwise
  *
  * The core takes its own references on pkt->buf where it keeps it.
@@ -120,6 +125,9 @@ struct pbft_log_head {
 
 /**
  * pbft_bind() - an application takes over, with its state at @head
+ * @core: the replica
+ * @now: ns
+ * @head: where that state stands
  *
  * Batches after head->seq follow as PBFT_OUT_APPLY. Every APPLY handed out
  * before and not yet answered is void; so are snapshots asked for.
@@ -139,6 +147,10 @@ struct pbft_result {
 
 /**
  * pbft_executed() - the application executed the batch at @seq
+ * @core: the replica
+ * @now: ns
+ * @seq: of the batch
+ * @count: requests in it
  * @results: one for each request of the batch, in order
  *
  * In the order of APPLY, each once. Return: 0; -EINVAL for anything else: the
@@ -227,6 +239,9 @@ struct pbft_out {
 
 /**
  * pbft_ready() - take the things to do, in order
+ * @core: the replica
+ * @out: room for @max entries
+ * @max: at most so many now
  *
  * Call until it returns 0 after each input, before giving up the lock; act on
  * them afterwards. SENDs may be lost or overtake one another; APPLY, SNAPSHOT
