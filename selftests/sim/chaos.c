@@ -161,7 +161,7 @@ static void daemon_fault(struct sim *sim, u32 fault)
 
 void chaos_act(struct sim *sim)
 {
-	u32 fault = prng_below(rng(sim), SIM_F_MAX);
+	u32 fault = prng_below(rng(sim), SIM_F_DRAWN);
 	u64 some = 12 * sim->plan.cfg.t_base;
 	struct sim_node *node;
 

@@ -102,6 +102,7 @@ void sim_plan(struct sim_plan *p, u64 seed, const struct sim_options *opt)
 		p->byz_clients = 0;
 	p->clients += p->byz_clients;
 	p->faults &= opt->faults;
+	feature_apply(p, opt);
 	if (opt->short_run || c->n > 13) {
 		p->ops = min_t(u32, p->ops, 15);
 		p->chaos /= 3;

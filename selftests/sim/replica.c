@@ -149,6 +149,8 @@ void replica_leave(struct sim_node *node)
 	struct pbft_out outs[OUT_MAX];
 	unsigned int i, count;
 
+	if (!node->byz)
+		tables_look(node);
 	while ((count = pbft_ready(node->core, outs, OUT_MAX))) {
 		for (i = 0; i < count; i++) {
 			sim_alloc.owner = 0;
@@ -210,6 +212,8 @@ static void step(struct sim_node *node, const struct pbft_head *head, struct pbf
 	u64 now;
 
 	check_inner(node, buf, &verdict);
+	if (!node->byz)
+		ghost_hears(node, head);
 	now = replica_enter(node);
 	pbft_step(node->core, now, &pkt, &verdict);
 	replica_leave(node);
