@@ -46,3 +46,8 @@ unit-frag-lib = -lcrypto
 unit-decide-src = selftests/unit/test-decide.c userspace/libpbft/hash.c \
 	kmod/core/decide.c $(libpbft-core-src)
 unit-decide-lib = -lcrypto
+
+progs += unit-core
+unit-core-src = selftests/unit/test-core.c selftests/unit/core-peers.c \
+	userspace/libpbft/hash.c $(core-src)
+unit-core-lib = -lcrypto -Wl,--wrap=malloc,--wrap=calloc
