@@ -6,7 +6,8 @@ B ?= build
 CC ?= gcc
 # The kernel the module is built for, and that the test machines boot.
 KVER ?= $(shell scripts/vm/kernel-version 2>/dev/null || uname -r)
-KDIR ?= /lib/modules/$(KVER)/build
+KDIR ?= $(firstword $(wildcard $(B)/vm/kernels/$(KVER)/lib/modules/$(KVER)/build) \
+	/lib/modules/$(KVER)/build)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes \
 	-Wno-unused-parameter -Wno-address-of-packed-member
@@ -19,7 +20,7 @@ CFLAGS_ALL = -std=gnu11 $(OPT) $(WARN) -D_GNU_SOURCE -fno-strict-aliasing \
 PREFIX ?= /usr/local
 progs :=
 core-src := $(wildcard kmod/core/*.c)
-include $(wildcard userspace/*/build.mk selftests/*/build.mk)
+include $(wildcard userspace/*/build.mk selftests/*/build.mk scripts/*/build.mk)
 
 .PHONY: all userspace modules check demo sim install modules_install \
 	dkms-install deps clean help
@@ -34,8 +35,13 @@ help:
 	@echo 'make sim         the simulator: SEEDS=N START=S REPLICAS=n'
 	@echo 'make fuzz        the fuzzers: FUZZ_TIME=seconds each (clang, libclang-rt-14-dev)'
 	@echo 'make prove       no out-of-bounds read in the wire decoders (cbmc)'
+	@echo 'make coverage    what of kmod/core the tests reach, and why not the rest'
 	@echo 'make model       the view change, explored by spin'
-	@echo 'make mutants     58 bugs planted in the core, one by one: MUTANT_SEEDS=N'
+	@echo 'make mutants     66 bugs planted in the core, one by one: MUTANT_SEEDS=N'
+	@echo 'make static      W=1, sparse, clang, checkpatch, coccinelle, kernel-doc, shellcheck'
+	@echo 'make check-debug the kselftests on a kernel that complains: FLAVOUR=debug|lite|kcsan|uml'
+	@echo 'make check-kernels   the module on the newest kernel there is'
+	@echo 'make check-install   DKMS, signing, loading on demand'
 	@echo 'make modules     pbft.ko for KVER=$(KVER)'
 	@echo 'make install     programs, man pages and header below PREFIX=$(PREFIX)'
 	@echo 'make modules_install   pbft.ko for the running kernel (or KVER=)'
@@ -64,7 +70,7 @@ $(foreach p,$(progs),$(eval $(call prog-rules,$(p))))
 
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $($*-cflags) -MMD -MP -c -o $@ $<
+	$(CC) $(CFLAGS_ALL) $($*-cflags) -MMD -MP -MT $@ -c -o $@ $<
 
 userspace:
 

@@ -97,7 +97,7 @@ static int medium_check(const struct file *file, u64 need, const char **why)
 	*why = "what holds the journal cannot be read and written by the kernel";
 	if (!(file->f_mode & FMODE_CAN_READ) || !(file->f_mode & FMODE_CAN_WRITE))
 		return -EINVAL;
-	*why = "the journal is too small: 16 MB, and twice the window in full batches, is the least";
+	*why = "the journal is too small: it takes 16 MB, and twice the window in full batches";
 	if (pbft_medium_size(file) < need)
 		return -ENOSPC;
 	return 0;

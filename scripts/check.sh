@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The tests: build without warnings, unit tests, scenarios, simulator, the
+# The tests: build without warnings, unit tests, scenarios, simulator, fuzzers,
+# proofs, the model, what all that reaches of the core, the
 # kselftests in a VM, the demo in short. Each step's output goes to
 # build/check/STEP.log; TAP lines in it are counted, any other step counts as one
 # test. Ends with "N passed, N failed, N skipped".
@@ -97,17 +98,29 @@ sim() {
 	grep -h '^sim: ' "$LOG"/sim-f*.log | sed 's/^/   /'
 }
 
+# A minute each of looking for new inputs, after the known ones.
+fuzz() {
+	whole fuzz-build 900 make -s -j"$(nproc)" fuzz-build B="$B" || return
+	tap fuzz 2400 env B="$B" selftests/fuzz/run.sh -t "${FUZZ_TIME:-60}" -j "$(nproc)"
+}
+
+prove() { tap prove 2400 env B="$B" selftests/fuzz/prove.sh -q; }
+
+model() { tap model 1800 selftests/model/run.sh; }
+
+coverage() { whole coverage 1800 make -s coverage B="$B"; }
+
 vms() { tap vm-runner 900 scripts/vm/test.sh; }
 
 kselftest() { tap kselftest 2400 scripts/kselftest.sh; }
 
 demo() { whole demo-short 1500 scripts/demo --short; }
 
-steps=${*:-build units scenarios sim vms kselftest demo}
+steps=${*:-build units scenarios sim fuzz prove model coverage vms kselftest demo}
 started=$SECONDS
 for step in $steps; do
 	case $step in
-	build|units|scenarios|sim|vms|kselftest|demo) ;;
+	build|units|scenarios|sim|fuzz|prove|model|coverage|vms|kselftest|demo) ;;
 	*) say "check: no such step: $step"; exit 2 ;;
 	esac
 	"$step"

@@ -5,6 +5,8 @@
 #   build   compiler and libraries for the userspace programs
 #   kmod    kernel headers for the module
 #   vm      QEMU, a kernel image and what goes into a test VM
+#   kernels what kernels for tests are built from, see kernels/build.sh
+#   static  the static checkers
 #   check   all of these and what only the tests use
 #
 # Without a group: build, kmod and vm. Quiet, and quick when nothing is missing.
@@ -19,11 +21,14 @@ kmod='gcc make kmod linux-headers-cloud-amd64'
 # The kernel image itself is unpacked, not installed: see vm/fetch-kernel.
 vm='qemu-system-x86 busybox-static iproute2 kmod xz-utils zstd lz4 dash bash coreutils
 	e2fsprogs python3 gcc libc6-dev'
-check="$build $kmod $vm shellcheck"
+kernels='linux-source-6.1 gcc make patch flex bison bc libelf-dev libssl-dev xz-utils kmod'
+static="$kernels sparse coccinelle clang lld llvm shellcheck perl"
+# clang with its sanitizers and llvm's symbolizer for the fuzzers, spin for the model
+check="$build $kmod $vm $static dkms clang libclang-rt-dev llvm spin"
 
 usage()
 {
-	sed -n '3,12s/^# \{0,1\}//p' "$0"
+	sed -n '3,14s/^# \{0,1\}//p' "$0"
 }
 
 wanted='' kernel=''
@@ -33,6 +38,8 @@ for group; do
 	build) wanted="$wanted $build" ;;
 	kmod) wanted="$wanted $kmod" ;;
 	vm) wanted="$wanted $vm $kmod" kernel=yes ;;
+	kernels) wanted="$wanted $kernels" ;;
+	static) wanted="$wanted $static $kmod" ;;
 	check) wanted="$wanted $check" kernel=yes ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;

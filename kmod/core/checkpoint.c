@@ -247,6 +247,7 @@ void pbft_raise_h(struct pbft_core *c, u64 seq, const struct pbft_ck_claim *proo
 		check_own(c, proof);
 	pbft_check_behind(c);
 	pbft_take_entries(c);
+	pbft_try_new_view(c);
 	pbft_recover_check(c);
 	pbft_advance_committed(c);
 }
@@ -375,8 +376,6 @@ static bool best_target(const struct pbft_core *c, struct pbft_ck_claim *best)
 			if (cl && pbft_claim_certified(c, seq, &cl->d, best, &who))
 				found = true;
 		}
-		if (seq < c->cfg.k)
-			break;
 	}
 	return found;
 }

@@ -342,16 +342,12 @@ static struct pbft_buf *reply_copy(struct pbft_core *c, const struct pbft_buf *k
 	return buf;
 }
 
-static void resend_reply(struct pbft_core *c, struct pbft_client *cl, u64 session,
-			 u64 t, u8 replier)
+/* One that is kept. */
+static void resend_reply(struct pbft_core *c, struct pbft_client *cl, u64 t, u8 replier)
 {
 	struct pbft_buf *kept = cl->replies[t % PBFT_CLIENT_WINDOW].buf;
-	const struct pbft_reply *m;
+	const struct pbft_reply *m = (const void *)kept->data;
 
-	if (!kept || cl->replies[t % PBFT_CLIENT_WINDOW].t != t ||
-	    cl->replies[t % PBFT_CLIENT_WINDOW].session != session)
-		return;
-	m = (const void *)kept->data;
 	pbft_send_client(c, cl->id,
 			 reply_copy(c, kept, pbft_reply_wanted(c, replier,
 							       le32_to_cpu(m->full_len))));
@@ -509,7 +505,7 @@ static bool refused(struct pbft_core *c, struct pbft_client *cl, u64 session, u6
 	if (session == cl->session) {
 		if (t < cl->next && reply_kept(cl, session, t)) {
 			c->cnt.requests_dup++;
-			resend_reply(c, cl, session, t, replier);
+			resend_reply(c, cl, t, replier);
 			if (!relayed || !repeat_for(c, cl))
 				return true;
 		}
@@ -536,8 +532,14 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 	struct pbft_client *cl = pbft_client_find(c, le32_to_cpu(msg->hdr.sender));
 	struct pbft_pending *p;
 
-	if (!cl || refused(c, cl, session, t, msg->replier, relayed))
+	if (!cl)
 		return;
+	if (refused(c, cl, session, t, msg->replier, relayed)) {
+		if (relayed && session == cl->session && t < cl->next &&
+		    reply_kept(cl, session, t))
+			pbft_guard_answered(c, msg);
+		return;
+	}
 	p = &cl->pending[t % PBFT_CLIENT_WINDOW];
 	if (p->buf) {
 		/* the first one stays, whatever else the client says */

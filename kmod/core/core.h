@@ -46,6 +46,7 @@ void pbft_config_default(struct pbft_config *cfg);
 
 /**
  * pbft_config_check() - is this a configuration the core can run?
+ * @cfg: wholly filled in
  * Return: NULL, or a sentence that names the field at fault.
  */
 const char *pbft_config_check(const struct pbft_config *cfg);
@@ -55,6 +56,7 @@ u64 pbft_config_memory(const struct pbft_config *cfg);
 
 /**
  * pbft_core_create() - a replica at sequence number 0 and view 0
+ * @now: ns, of the clock that all calls use
  * @cfg: checked by pbft_config_check(); copied
  *
  * With cfg->genesis the replica votes at once. With cfg->restore it is told
@@ -147,6 +149,9 @@ struct pbft_packet {
 
 /**
  * pbft_step() - one authenticated message
+ * @core: the replica
+ * @now: ns
+ * @pkt: the message; its data is read during the call only
  * @verdict: for messages that carry others; may be NULL otherwise
  *
  * The core takes its own references on pkt->buf where it keeps it.
@@ -165,6 +170,9 @@ u64 pbft_next_deadline(const struct pbft_core *core);
 
 /**
  * pbft_bind() - an application takes over, with its state at @head
+ * @core: the replica
+ * @now: ns
+ * @head: where that state stands
  *
  * Batches after head->seq follow as PBFT_OUT_APPLY. Every APPLY handed out
  * before and not yet answered is void; so are snapshots asked for.
@@ -184,6 +192,10 @@ struct pbft_result {
 
 /**
  * pbft_executed() - the application executed the batch at @seq
+ * @core: the replica
+ * @now: ns
+ * @seq: of the batch
+ * @count: requests in it
  * @results: one for each request of the batch, in order
  *
  * In the order of APPLY, each once. Return: 0; -EINVAL for anything else: the
@@ -278,6 +290,9 @@ struct pbft_out {
 
 /**
  * pbft_ready() - take the things to do, in order
+ * @core: the replica
+ * @out: room for @max entries
+ * @max: at most so many now
  *
  * Call until it returns 0 after each input, before giving up the lock; act on
  * them afterwards. SENDs may be lost or overtake one another; APPLY, SNAPSHOT

@@ -140,8 +140,8 @@ static void endorse(struct pbft_core *c, struct pbft_client *cl, u64 session, u6
 	e->by |= BIT_ULL(by);
 }
 
-static void send_endorse(struct pbft_core *c, struct pbft_client *cl,
-			 const struct pbft_pending *p, u64 to, u32 flags)
+static void send_endorse(struct pbft_core *c, u32 client, u64 session, u64 t,
+			 const struct pbft_digest *d, u64 to, u32 flags)
 {
 	struct pbft_buf *buf = pbft_msg(c, PBFT_ENDORSE, sizeof(struct pbft_endorse),
 					c->view, 0);
@@ -149,13 +149,30 @@ static void send_endorse(struct pbft_core *c, struct pbft_client *cl,
 
 	if (buf) {
 		m = (void *)buf->data;
-		m->client = cpu_to_le32(cl->id);
+		m->client = cpu_to_le32(client);
 		m->flags = cpu_to_le32(flags);
-		m->session = cpu_to_le64(cl->pend_session);
-		m->t = cpu_to_le64(p->t);
-		m->digest = p->digest;
+		m->session = cpu_to_le64(session);
+		m->t = cpu_to_le64(t);
+		m->digest = *d;
 	}
 	pbft_send(c, to, PBFT_AUTH_MAC, buf);
+}
+
+/*
+ * A request that another replica passed on is authentic here, and was executed
+ * and answered, so it does not wait here. Others may lack the answer, and the
+ * primary may need our word to order it once more for them.
+ */
+void pbft_guard_answered(struct pbft_core *c, const struct pbft_request *msg)
+{
+	u64 session = le64_to_cpu(msg->session), t = le64_to_cpu(msg->hdr.seq);
+	u32 client = le32_to_cpu(msg->hdr.sender);
+	struct pbft_digest d;
+
+	if (c->pending || pbft_is_primary(c))
+		return;
+	pbft_request_digest(&d, client, session, t, msg->op, le32_to_cpu(msg->op_len));
+	send_endorse(c, client, session, t, &d, BIT_ULL(pbft_primary(c, c->view)), 0);
 }
 
 /*
@@ -180,7 +197,8 @@ void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
 			       p->msg_len);
 		pbft_send(c, pbft_others(c), PBFT_AUTH_MAC, buf);
 	}
-	send_endorse(c, cl, p, pbft_others(c), PBFT_ENDORSE_ASK);
+	send_endorse(c, cl->id, cl->pend_session, p->t, &p->digest, pbft_others(c),
+		     PBFT_ENDORSE_ASK);
 }
 
 void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt)
@@ -195,7 +213,7 @@ void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt)
 	p = pbft_pending_find(cl, session, t);
 	if (p && le32_to_cpu(m->flags) & PBFT_ENDORSE_ASK &&
 	    pbft_digest_eq(&p->digest, &m->digest))
-		send_endorse(c, cl, p, BIT_ULL(pkt->head.sender), 0);
+		send_endorse(c, cl->id, session, t, &p->digest, BIT_ULL(pkt->head.sender), 0);
 	if (!cl->guarded)
 		return;
 	endorse(c, cl, session, t, &m->digest, pkt->head.sender);

@@ -438,6 +438,7 @@ void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
 			struct pbft_pending *p, bool pass_on);
 bool pbft_guard_counts(struct pbft_core *c, struct pbft_client *cl,
 		       const struct pbft_pending *p);
+void pbft_guard_answered(struct pbft_core *c, const struct pbft_request *msg);
 void pbft_guard_executed(struct pbft_core *c, struct pbft_client *cl);
 void pbft_guard_expired(struct pbft_core *c, struct pbft_client *cl);
 bool pbft_guard_endorsed(struct pbft_core *c, const struct pbft_batch_item *it,

@@ -146,26 +146,34 @@ static bool items_authentic(const struct pbft_batch *b)
 }
 
 /*
- * Condition A3. Vouched: f + 1 members list the digest in Q, so a correct one
- * found it authentic and holds the batch for all who ask. Else we must hold it,
- * and have pre-prepared or authenticated it ourselves.
+ * Condition A3. The NEW-VIEW counts as our pre-prepare of every entry, so we must
+ * be able to remember each in Q at once: it is in our window and its batch is
+ * here. Else a backup could prepare it with f liars' help, and with fewer than
+ * f + 1 correct replicas to say so in the next view change, no view would ever
+ * begin again. Vouched: f + 1 members list the digest in Q, so a correct one found
+ * it authentic and holds the batch for all who ask. Else we must have pre-prepared
+ * or authenticated it ourselves. What is stable here the next base will cover.
  */
 static bool have_body(void *arg, u64 seq, const struct pbft_digest *d, bool vouched)
 {
 	struct pbft_core *c = arg;
-	struct pbft_slot *s = pbft_slot_get(c, seq);
+	bool null = pbft_digest_eq(d, &c->null_d);
+	struct pbft_slot *s;
 	struct pbft_batch *b;
 	u32 i;
 
-	if (vouched || pbft_digest_eq(d, &c->null_d))
+	if (seq <= c->h && (vouched || null))
 		return true;
-	if (!s)
-		return false;
+	s = pbft_slot_get(c, seq);
+	if (!s || null)
+		return s;
 	b = pbft_slot_body(s, d);
 	if (!b) {
 		pbft_want(c, s, d, true);
 		return false;
 	}
+	if (vouched)
+		return true;
 	for (i = 0; i < PBFT_Q_RING; i++)
 		if (s->q[i].used && pbft_digest_eq(&s->q[i].d, d))
 			return true;
@@ -377,13 +385,17 @@ static bool justified(const struct pbft_core *c, const struct pbft_vcset *s,
 	return true;
 }
 
+static void call_bad(struct pbft_core *c)
+{
+	c->nv.bad = true;
+	c->cnt.new_views_bad++;
+	pbft_evidence(c, pbft_primary(c, c->nv.view));
+}
+
 static void reject(struct pbft_core *c)
 {
-	if (!c->nv.bad) {
-		c->nv.bad = true;
-		c->cnt.new_views_bad++;
-		pbft_evidence(c, pbft_primary(c, c->nv.view));
-	}
+	if (!c->nv.bad)
+		call_bad(c);
 	if (c->view == c->nv.view && c->pending &&
 	    pbft_vc_count(c, c->view) >= c->q)
 		pbft_start_vc(c, c->view + 1);
@@ -439,7 +451,8 @@ void pbft_on_new_view(struct pbft_core *c, struct pbft_buf *buf,
 	c->nv.nv = m;
 	c->nv.len = len;
 	c->nv.view = view;
-	c->nv.bad = !well_formed(c, m);
+	if (!well_formed(c, m))
+		call_bad(c);
 	c->status_soon = true;
 	pbft_check_new_view(c);
 }

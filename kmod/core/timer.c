@@ -5,13 +5,6 @@
  */
 #include "internal.h"
 
-/* Is it our own side that is slow: application or state transfer? Not for ever. */
-static bool busy_here(const struct pbft_core *c)
-{
-	return (c->fetching || c->executed.seq < c->last_committed) &&
-	       pbft_within(c, c->app_progress, c->cfg.t_max);
-}
-
 /*
  * Have we heard from enough others lately for a view change to make sense? One
  * that is cut off, or up before the others, would leave the view alone, and
@@ -33,6 +26,20 @@ static struct pbft_client *oldest_waiting(const struct pbft_core *c)
 	if (list_empty(&c->waiting))
 		return NULL;
 	return list_first_entry(&c->waiting, struct pbft_client, wait_node);
+}
+
+/*
+ * Is it our own side that is slow: application or state transfer? Not for ever; nor,
+ * however much the application has to do, at the cost of a client that the primary
+ * neglects meanwhile.
+ */
+static bool busy_here(const struct pbft_core *c)
+{
+	struct pbft_client *cl = oldest_waiting(c);
+
+	return (c->fetching || c->executed.seq < c->last_committed) &&
+	       pbft_within(c, c->app_progress, c->cfg.t_max) &&
+	       (!cl || c->now - cl->wait_since < c->cfg.t_max);
 }
 
 /* When the current view is given up, if nothing happens: U64_MAX for never. */

@@ -8,13 +8,10 @@
 
 void pbft_vc_body_set(struct pbft_vc_body *at, const struct pbft_vc_body *body)
 {
-	if (body && body->buf)
+	if (body->buf)
 		pbft_buf_get(body->buf);
 	pbft_buf_put(at->buf);
-	if (body)
-		*at = *body;
-	else
-		memset(at, 0, sizeof(*at));
+	*at = *body;
 }
 
 /* T(v): doubles with each view since the last one that ordered for real. */

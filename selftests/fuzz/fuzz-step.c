@@ -44,6 +44,9 @@ enum call {
 	CALLS
 };
 
+/* Bytes from here on are rounds: many messages for one byte, to get far. */
+#define ROUNDS_FROM	0xf0
+
 static bool tracing;
 
 void step_trace(const char *fmt, ...)
@@ -177,6 +180,73 @@ static void call_look(struct step_run *r)
 	step_record(r, fuzz_hash(0, cnt, sizeof(*cnt)));
 }
 
+/* ---- rounds: what correct peers would say --------------------------------------- */
+
+#define EVERYONE	0xef	/* five of eight at most; below 0xf0: undamaged */
+#define NEXT_VIEW	10	/* to world_view() */
+#define ABOVE_H		0x16	/* to world_seq(); 0: the next to be committed */
+
+/* The message that these bytes describe; then the run's own go on. */
+static void scripted(struct step_run *r, u8 type, const u8 *bytes, size_t len)
+{
+	struct fuzz_in own = r->w.in;
+
+	r->w.in = (struct fuzz_in){ bytes, len };
+	call_message(r, type);
+	r->w.in = own;
+}
+
+#define script(r, type, ...)						\
+	scripted(r, type, (const u8[]){ __VA_ARGS__ },			\
+		 sizeof((const u8[]){ __VA_ARGS__ }))
+
+/* One more batch, of a request or null, up to its execution. */
+static void round_commit(struct step_run *r)
+{
+	u8 b = fuzz_u8(&r->w.in);
+	/* clients take turns, each in its order */
+	u8 client = r->rounds % WORLD_CLIENTS, t = r->rounds / WORLD_CLIENTS;
+	u8 seq = r->w.committed < r->w.h ? ABOVE_H : 0;
+
+	r->rounds++;
+	if (r->w.view % r->cfg.n == r->cfg.self)
+		script(r, PBFT_REQUEST, 1, 0, 0, client, t, b & 0x7f);
+	else
+		script(r, PBFT_PRE_PREPARE, 1, 0, 0, seq, b % 0xf0, b != 0, client, t,
+		       b & 0x7f, 0);
+	script(r, PBFT_PREPARE, EVERYONE, 0, 0, seq, 0);
+	script(r, PBFT_COMMIT, EVERYONE, 0, 0, seq, 0);
+	app_run(r, STEP_APPLIES);
+}
+
+static void round_stable(struct step_run *r)
+{
+	app_snapshot(r, true);
+	drain(r);
+	script(r, PBFT_CHECKPOINT, EVERYONE, 0, 0);
+}
+
+/* Into the next view; nobody has prepared anything, or so they say. */
+static void round_view(struct step_run *r)
+{
+	u8 i;
+
+	script(r, PBFT_VIEW_CHANGE, EVERYONE, 0, 0, 1, 0);
+	for (i = 1; i < r->cfg.n; i++)
+		script(r, PBFT_VIEW_CHANGE_ACK, EVERYONE, 0, i, NEXT_VIEW);
+	script(r, PBFT_NEW_VIEW, 1, 0, 0, NEXT_VIEW);
+}
+
+static void call_round(struct step_run *r, u8 which)
+{
+	static void (* const rounds[])(struct step_run *r) = {
+		round_commit, round_commit, round_stable, round_view,
+	};
+
+	step_trace("call %llu: round %u\n", (unsigned long long)r->calls, which & 3);
+	rounds[which & 3](r);
+}
+
 static void call(struct step_run *r, u8 op)
 {
 	static const char * const names[] = {
@@ -184,6 +254,10 @@ static void call(struct step_run *r, u8 op)
 		"unbind", "nonsense", "client", "wall", "fail", "look", "stop",
 	};
 
+	if (op >= ROUNDS_FROM) {
+		call_round(r, op);
+		return;
+	}
 	op %= CALLS;
 	step_trace("call %llu: %s\n", (unsigned long long)r->calls,
 		   op < ARRAY_SIZE(types) ? pbft_type_name(types[op]) :

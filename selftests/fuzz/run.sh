@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# run.sh [-t SECONDS] [-c] [TARGET...]: fuzz all targets, or those named.
+# run.sh [-t SECONDS] [-j JOBS] [-c] [TARGET...]: fuzz all targets, or those named.
 #
 # Each target first replays its regressions (regress/TARGET) and its corpus
 # (corpus/TARGET), then looks for new inputs for SECONDS (default 60; 0: replay
@@ -8,19 +8,21 @@
 # next run begins; an input that fails is kept in $B/fuzz/artifacts, and the line
 # that replays it is printed. Output is TAP.
 #
+#   -j   so many targets at a time (default 1)
 #   -c   afterwards rewrite corpus/TARGET: the few inputs that reach all that
 #        the work directory reaches
 
 here=$(cd "$(dirname "$0")" && pwd)
 B=${B:-$here/../../build}
 seconds=60
+jobs=1
 keep=
 CORPUS_FILES=150	# at most so many in a committed corpus
 CORPUS_LEN=2048		# ... and so long
 
 usage()
 {
-	sed -n '3,13s/^# \{0,1\}//p' "$0"
+	sed -n '3,14s/^# \{0,1\}//p' "$0"
 }
 
 list()
@@ -30,10 +32,11 @@ list()
 	done
 }
 
-while getopts hct: opt; do
+while getopts hcj:t: opt; do
 	case $opt in
 	h) usage; exit 0 ;;
 	c) keep=yes ;;
+	j) jobs=$OPTARG ;;
 	t) seconds=$OPTARG ;;
 	*) usage >&2; exit 2 ;;
 	esac
@@ -49,27 +52,30 @@ case $seconds in
 	;;
 esac
 
+case $jobs in
+'' | *[!0-9]* | 0)
+	echo "run.sh: '$jobs' is not a number of jobs" >&2
+	exit 2
+	;;
+esac
+
 tmp=$(mktemp -d /dev/shm/pbft-fuzz.XXXXXX 2>/dev/null) ||
 	tmp=$(mktemp -d "${TMPDIR:-/tmp}/pbft-fuzz.XXXXXX") || exit 1
 trap 'rm -rf "$tmp"' EXIT
-trap 'exit 130' INT TERM HUP
+trap 'kill $workers 2>/dev/null; exit 130' INT TERM HUP
+workers=
 # where fuzz-db puts its database
 export TMPDIR="$tmp"
 export ASAN_OPTIONS="quarantine_size_mb=16:allocator_may_return_null=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
 export UBSAN_OPTIONS="print_stacktrace=1${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}"
 
-n=0
-bad=0
-
-# ok STATUS DESCRIPTION
+# ok STATUS DESCRIPTION: the numbers come at the end
 ok()
 {
-	n=$((n + 1))
 	if [ "$1" -eq 0 ]; then
-		echo "ok $n - $2"
+		echo "ok - $2"
 	else
-		echo "not ok $n - $2"
-		bad=1
+		echo "not ok - $2"
 	fi
 }
 
@@ -77,8 +83,8 @@ ok()
 explain()
 {
 	grep -E -m 12 ': runtime error: |fuzz-.*: |\.c:[0-9]+: |ERROR: |SUMMARY: |^    #[0-9]+ .*(selftests|kmod|userspace)/' \
-		"$tmp/log" | sed 's/^/# /'
-	find "$artifacts" -name "$1-*" -newer "$tmp/began" |
+		"$tmp/log-$1" | sed 's/^/# /'
+	find "$artifacts" -name "$1-*" -newer "$tmp/began-$1" |
 		sed "s,^,# replay: FUZZ_TRACE=1 $prog ,"
 }
 
@@ -90,7 +96,7 @@ replay()
 	for file in "$2"/*; do
 		[ -f "$file" ] || continue
 		count=$((count + 1))
-		nice -n 10 timeout 60 "$prog" -timeout=20 "$file" >"$tmp/log" 2>&1 && continue
+		nice -n 10 timeout --foreground 60 "$prog" -timeout=20 "$file" >"$tmp/log-$1" 2>&1 && continue
 		failed=$((failed + 1))
 		echo "# $file fails"
 		echo "# replay: FUZZ_TRACE=1 $prog $file"
@@ -105,7 +111,7 @@ replay_all()
 {
 	[ -d "$2" ] || return 0
 	count=$(find "$2" -type f | wc -l)
-	if nice -n 10 timeout 600 "$prog" -runs=0 -timeout=20 "$2" >"$tmp/log" 2>&1; then
+	if nice -n 10 timeout --foreground 600 "$prog" -runs=0 -timeout=20 "$2" >"$tmp/log-$1" 2>&1; then
 		ok 0 "$1: $count inputs of the corpus"
 	else
 		replay "$1" "$2" "inputs of the corpus"
@@ -114,34 +120,40 @@ replay_all()
 
 search()
 {
-	: >"$tmp/began"
+	: >"$tmp/began-$1"
 	corpus=$here/corpus/$1
 	[ -d "$corpus" ] || corpus=
-	nice -n 10 timeout $((seconds + 120)) "$prog" -max_total_time="$seconds" -timeout=20 \
+	# where a run is long, inputs would stay short for hours
+	case $1 in
+	db | xfer | step) long=-len_control=0 ;;
+	*) long= ;;
+	esac
+	nice -n 10 timeout --foreground $((seconds + 600)) "$prog" -max_total_time="$seconds" -timeout=20 \
 		-rss_limit_mb=2048 -max_len="$CORPUS_LEN" -print_final_stats=1 -verbosity=0 \
-		-report_slow_units=20 -artifact_prefix="$artifacts/$1-" "$work" \
-		${corpus:+"$corpus"} >"$tmp/log" 2>&1
+		-report_slow_units=20 -artifact_prefix="$artifacts/$1-" $long "$work" \
+		${corpus:+"$corpus"} >"$tmp/log-$1" 2>&1
 	status=$?
-	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$tmp/log")
+	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$tmp/log-$1")
 	ok $status "$1: $seconds s, ${runs:-no} runs"
+	[ $status -ne 124 ] || echo "# not done $((seconds + 600)) s after it began"
 	[ $status -eq 0 ] || explain "$1"
 }
 
 # A minimal set by coverage, the smallest of them if that is still too many.
 distil()
 {
-	rm -rf "$tmp/min" "$tmp/prev"
-	mkdir -p "$tmp/min" "$here/corpus/$1"
-	nice -n 10 timeout 600 "$prog" -merge=1 -max_len="$CORPUS_LEN" -timeout=20 "$tmp/min" \
-		"$here/corpus/$1" "$work" >"$tmp/log" 2>&1 || {
+	rm -rf "$tmp/min-$1"
+	mkdir -p "$tmp/min-$1" "$here/corpus/$1"
+	nice -n 10 timeout --foreground 600 "$prog" -merge=1 -max_len="$CORPUS_LEN" -timeout=20 "$tmp/min-$1" \
+		"$here/corpus/$1" "$work" >"$tmp/log-$1" 2>&1 || {
 		ok 1 "$1: the corpus can be distilled"
 		explain "$1"
 		return
 	}
 	rm -f "$here/corpus/$1"/*
-	find "$tmp/min" -type f -printf '%s %f\n' | spread "$CORPUS_FILES" |
+	find "$tmp/min-$1" -type f -printf '%s %f\n' | spread "$CORPUS_FILES" |
 		while read -r name; do
-			cp "$tmp/min/$name" "$here/corpus/$1/$(echo "$name" | cut -c 1-12)"
+			cp "$tmp/min-$1/$name" "$here/corpus/$1/$(echo "$name" | cut -c 1-12)"
 		done
 	ok 0 "$1: $(find "$here/corpus/$1" -type f | wc -l) inputs kept as corpus"
 }
@@ -160,19 +172,50 @@ spread()
 
 artifacts=$B/fuzz/artifacts
 mkdir -p "$artifacts"
-for target; do
-	prog=$B/fuzz/bin/fuzz-$target
-	work=$B/fuzz/work/$target
+
+run_target()
+{
+	prog=$B/fuzz/bin/fuzz-$1
+	work=$B/fuzz/work/$1
 	if [ ! -x "$prog" ]; then
-		ok 1 "$target: there is no $prog; run 'make fuzz-build'"
-		continue
+		ok 1 "$1: there is no $prog; run 'make fuzz-build'"
+		return
 	fi
 	mkdir -p "$work"
-	: >"$tmp/began"
-	replay "$target" "$here/regress/$target" "inputs that failed once"
-	replay_all "$target" "$here/corpus/$target"
-	[ "$seconds" -eq 0 ] || search "$target"
-	[ -z "$keep" ] || distil "$target"
+	: >"$tmp/began-$1"
+	replay "$1" "$here/regress/$1" "inputs that failed once"
+	replay_all "$1" "$here/corpus/$1"
+	[ "$seconds" -eq 0 ] || search "$1"
+	[ -z "$keep" ] || distil "$1"
+}
+
+# worker FIRST TARGET...: every jobs-th target
+worker()
+{
+	turn=$1
+	shift
+	for target; do
+		[ "$turn" -ne 0 ] || {
+			run_target "$target" >"$tmp/part-$target"
+			mv "$tmp/part-$target" "$tmp/out-$target"
+		}
+		turn=$(((turn + jobs - 1) % jobs))
+	done
+}
+
+first=0
+while [ "$first" -lt "$jobs" ]; do
+	worker "$first" "$@" &
+	workers="$workers $!"
+	first=$((first + 1))
 done
-echo "1..$n"
-exit $bad
+for pid in $workers; do
+	wait "$pid"
+done
+for target; do
+	cat "$tmp/out-$target" || echo "not ok - $target: its worker has ended early"
+done | awk '
+	/^ok - /	{ sub(/^ok/, "ok " ++n) }
+	/^not ok - /	{ sub(/^not ok/, "not ok " ++n); bad = 1 }
+	{ print }
+	END { print "1.." n + 0; exit bad || !n }'

@@ -54,6 +54,7 @@ struct step_run {
 	struct pbft_config cfg;
 	u64 now;
 	u64 calls;		/* into the core, for messages about failures */
+	u32 rounds;		/* of agreement, with the help of correct peers */
 
 	/* the application */
 	bool bound;

@@ -100,6 +100,16 @@ check "records shared their flushes" test "$(field 0 records)" -gt "$(field 0 sy
 check "a file in use is refused" refused "another replica uses this journal" \
 	in_ns 1 pbftctl up "$NAME" --journal "$T/j0"
 
+long=$(head -c 4000 /dev/zero | tr '\0' x)
+seq 1 3000 | sed "s/.*/long-&	$long/" >"$T/long.rec"
+check "12 MB of records go through journals of 16 MB" kv load "$T/long.rec"
+check "which were compacted" field_is 0 compactions -gt 0
+each crash
+check "all four crash and resume" each restart
+check "nobody has forgotten" not_mute
+check "every record is there" kv verify "$T/long.rec"
+agree_suite 0 1 2 3
+
 in_ns 3 pbftctl down "$NAME"
 end "$(daemon_pid 3)"
 check "a journal can be read" pbftctl journal verify "$T/j3"

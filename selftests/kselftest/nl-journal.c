@@ -94,7 +94,7 @@ static void test_contents(int fd, const char *path)
 	if (ftruncate(fd, PBFT_JOURNAL_MIN - 1))
 		ok(false, "ftruncate: %s", strerror(errno));
 	refused("a file that is too small", fd, U32_MAX, -ENOSPC,
-		"the journal is too small: 16 MB, and twice the window in full batches, is the least");
+		"the journal is too small: it takes 16 MB, and twice the window in full batches");
 	if (ftruncate(fd, PBFT_JOURNAL_MIN) || pwrite(fd, text, 8, 0) != 8)
 		ok(false, "%s: %s", path, strerror(errno));
 	refused("a file with something else in it", fd, U32_MAX, -EMEDIUMTYPE,

@@ -1,96 +1,201 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Mutants: put one named bug into the core and see whether the simulator notices.
+"""Mutants: put one named bug into the core and see what notices.
 
-list.txt holds the bugs as replacements of text that must occur exactly once. For each,
-the core is copied, changed, built into a simulator of its own, and run over seeds until
-one is violated. A mutant that survives all of them is a hole in the simulator.
+list.txt holds the bugs as replacements of texts that must occur exactly once. For each,
+the changed file is compiled and linked with everything else as it is. The simulator then
+runs seeds until one violates an invariant; the scenarios and the unit tests of the core
+run too. A mutant that survives all seeds and all of those is a hole, to be closed there.
 
 usage: run.py [--seeds N] [--jobs N] [--only NAME,...] [--replicas N,...]
 
-Prints a table; the last line is `mutants: C caught, S survived`.
+Prints a table; the last line is `mutants: C caught, S survived`. What does not build is
+neither, and fails the run. So does a test that fails without any mutant.
 """
 import argparse
 import concurrent.futures
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 B = os.environ.get("B", os.path.join(TOP, "build"))
-CHUNK = 250             # seeds in one run of the simulator
-LIMIT = 1800            # seconds for one of those
+CHUNKS = (250, 750, 4000)   # seeds at one size of cluster before the next size's turn
+ENOUGH = 1000               # seeds for a mutant that another test has caught already
+SHOWN = 4                   # tests named in the table
+LIMIT = 1800                # seconds for one run of the simulator
+TESTS = ("unit-decide", "unit-wire", "unit-frag", "pbft-scenario")
 
 
 def mutants():
-    """Yield name, file, old text, new text, sizes of cluster that can show it."""
+    """Yield name, file, [(old text, new text)], sizes of cluster that can show it."""
     with open(os.path.join(TOP, "selftests/mutants/list.txt"), encoding="utf-8") as f:
         text = f.read()
     for part in re.split(r"^== ", text, flags=re.M)[1:]:
         head, body = part.split("\n", 1)
         name, path, *rest = head.split()
         sizes = [int(n) for n in rest[0][2:].split(",")] if rest else None
-        _, _, rest = body.partition("<<<<\n")
-        old, _, rest = rest.partition("====\n")
-        new, _, _ = rest.partition(">>>>\n")
-        yield name, path, old[:-1], new[:-1], sizes
+        hunks = re.findall(r"^<<<<\n(.*?)^====\n(.*?)^>>>>$", body, flags=re.M | re.S)
+        yield name, path, [(old[:-1], new[:-1]) for old, new in hunks], sizes
 
 
-def build(name, path, old, new):
-    """A simulator with this bug; None and a reason if it cannot be made."""
-    where = os.path.join(B, "mutants", name)
+class Build:
+    """How make builds the programs, so that one of them can be built with another core."""
+
+    def __init__(self):
+        self.link = {}
+        self.compile = {}
+        names = ["pbft-sim"] + list(TESTS)
+        made = subprocess.run(["make", "-s", "-C", TOP, "B=" + B] +
+                              [os.path.join(B, "bin", n) for n in names],
+                              capture_output=True, text=True, timeout=LIMIT, check=False)
+        if made.returncode:
+            sys.exit("mutants: the programs do not build:\n" + made.stderr)
+        plan = subprocess.run(["make", "-n", "-B", "-C", TOP, "B=" + B] +
+                              [os.path.join(B, "bin", n) for n in names],
+                              capture_output=True, text=True, timeout=LIMIT, check=True)
+        for line in plan.stdout.splitlines():
+            words = shlex.split(line) if " -o " in line else []
+            if "-c" in words:
+                self.compile[words[-1]] = words
+            elif words:
+                self.link[os.path.basename(words[words.index("-o") + 1])] = words
+
+    def run(self, words):
+        return subprocess.run(words, cwd=TOP, capture_output=True, text=True,
+                              timeout=LIMIT, check=False)
+
+    def objects(self, where, name):
+        """Compile what the changed file goes into. Return a reason why not, or None."""
+        sources = ["kmod/core/" + name]
+        if name.endswith(".h"):
+            sources = [s for s in self.compile
+                       if s.startswith(("kmod/core/", "selftests/"))]
+        for source in sources:
+            words = list(self.compile[source])
+            if source.startswith("kmod/core/"):
+                words[-1] = os.path.join(where, source)
+            words[words.index("-o") + 1] = os.path.join(where, source[:-2] + ".o")
+            os.makedirs(os.path.dirname(os.path.join(where, source)), exist_ok=True)
+            words = [w for w in words if w not in ("-Werror", "-MMD", "-MP")]
+            # the copies come before the originals
+            words[1:1] = ["-I" + os.path.join(where, "kmod/core"),
+                          "-I" + os.path.join(where, "kmod"), "-Ikmod/core"]
+            made = self.run(words)
+            if made.returncode:
+                return "does not build: " + made.stderr.strip().split("\n")[-1]
+        return None
+
+    def program(self, where, name):
+        words = list(self.link[name])
+        words[words.index("-o") + 1] = os.path.join(where, name)
+        obj = os.path.join(B, "obj") + "/"
+        for i, w in enumerate(words):
+            mine = os.path.join(where, w[len(obj):]) if w.startswith(obj) else ""
+            if mine and os.path.exists(mine):
+                words[i] = mine
+        made = self.run(words)
+        return None if made.returncode else os.path.join(where, name)
+
+
+def tests(where, programs):
+    """What of the scenarios and unit tests fails: a list of names."""
+    failed = []
+    for name, program in programs.items():
+        words = [program]
+        if name == "pbft-scenario":
+            words.append("selftests/scenarios")
+        try:
+            r = subprocess.run(words, cwd=TOP, capture_output=True, text=True,
+                               timeout=120, check=False)
+        except subprocess.TimeoutExpired:
+            failed.append(name + " (no end)")
+            continue
+        bad = re.findall(r"^not ok \d+ (?:- )?(\S+)", r.stdout, flags=re.M)
+        if bad and name == "pbft-scenario":
+            failed += [os.path.basename(b).replace(".txt", "") for b in bad]
+        elif r.returncode or bad:
+            failed.append(name)
+    return failed
+
+
+def make_mutant(build, where, path, hunks):
+    """The programs with this bug; None and a reason if it cannot be made."""
     shutil.rmtree(where, ignore_errors=True)
-    for part in ("kmod/core", "userspace", "uapi", "selftests"):
-        os.makedirs(os.path.join(where, os.path.dirname(part)), exist_ok=True)
-        if part == "kmod/core":
-            shutil.copytree(os.path.join(TOP, part), os.path.join(where, part))
-        else:
-            os.symlink(os.path.join(TOP, part), os.path.join(where, part))
-    os.symlink(os.path.join(TOP, "Makefile"), os.path.join(where, "Makefile"))
-    source = os.path.join(where, "kmod/core", path)
-    with open(source, encoding="utf-8") as f:
+    core = os.path.join(where, "kmod/core")
+    if path.endswith(".h"):
+        shutil.copytree(os.path.join(TOP, "kmod/core"), core)
+    else:
+        os.makedirs(core)
+    with open(os.path.join(TOP, "kmod/core", path), encoding="utf-8") as f:
         text = f.read()
-    if text.count(old) != 1:
-        return None, "the text to replace occurs %d times in %s" % (text.count(old), path)
-    with open(source, "w", encoding="utf-8") as f:
-        f.write(text.replace(old, new))
-    made = subprocess.run(["make", "-s", "-C", where, "B=out", "CFLAGS=-Wno-error",
-                           "out/bin/pbft-sim"], capture_output=True, text=True,
-                          timeout=LIMIT, check=False)
-    if made.returncode:
-        return None, "does not build: " + made.stderr.strip().split("\n")[-1]
-    return os.path.join(where, "out/bin/pbft-sim"), None
+    for old, new in hunks:
+        if text.count(old) != 1:
+            return None, "a text to replace occurs %d times in %s" % (text.count(old), path)
+        text = text.replace(old, new)
+    with open(os.path.join(core, path), "w", encoding="utf-8") as f:
+        f.write(text)
+    why = build.objects(where, path)
+    if why:
+        return None, why
+    programs = {}
+    for name in ("pbft-sim",) + TESTS:
+        programs[name] = build.program(where, name)
+        if not programs[name]:
+            return None, name + " does not link"
+    return programs, None
+
+
+def seeds(sim, sizes, args, most):
+    """Run seeds until one is violated, at most so many. Return what caught it, or None."""
+    done = {n: 0 for n in sizes}
+    turn = 0
+    while min(done.values()) < most:
+        for n in sizes:
+            count = min(CHUNKS[min(turn, len(CHUNKS) - 1)], most - done[n])
+            if count <= 0:
+                continue
+            try:
+                r = subprocess.run([sim, "--start", str(args.start + done[n]), "--seeds",
+                                    str(count), "--replicas", str(n), "--jobs", "1",
+                                    "--stop", "1", "--tail", "0"], capture_output=True,
+                                   text=True, timeout=LIMIT, check=False)
+            except subprocess.TimeoutExpired:
+                return "n=%d: a run of %d seeds has no end" % (n, count)
+            bad = re.search(r"(VIOLATION|CRASH), seed (\d+): (?:at [0-9.]+s: )?(.*)", r.stdout)
+            if bad:
+                return "n=%d, %d seeds: %s%s" % (
+                    n, int(bad.group(2)) - args.start + 1,
+                    "crash, " if bad.group(1) == "CRASH" else "", bad.group(3)[:90])
+            if r.returncode:
+                return "n=%d: status %d without a violation" % (n, r.returncode)
+            done[n] += count
+        turn += 1
+    return None
 
 
 def hunt(job):
     """Return name, outcome, detail."""
-    (name, path, old, new, sizes), args = job
-    sizes = sizes or args.replicas
-    sim, why = build(name, path, old, new)
-    if not sim:
-        return name, "broken", why
-    tried = 0
+    (name, path, hunks, sizes), args, build = job
+    where = os.path.join(B, "mutants", name)
     try:
-        while tried < args.seeds:
-            for n in sizes:
-                r = subprocess.run([sim, "--start", str(args.start + tried), "--seeds",
-                                    str(CHUNK), "--replicas", str(n), "--jobs", "1",
-                                    "--tail", "0"],
-                                   capture_output=True, text=True, timeout=LIMIT, check=False)
-                if r.returncode:
-                    bad = re.findall(r"VIOLATION, seed (\d+): at [0-9.]+s: (.*)", r.stdout)
-                    first = bad[0] if bad else ("?", (r.stdout + r.stderr).strip()[-80:])
-                    return name, "caught", "n=%d seed %s of %d: %s (%d in %d seeds)" % (
-                        n, first[0], tried + CHUNK, first[1], len(bad), CHUNK)
-            tried += CHUNK
-    except subprocess.TimeoutExpired:
-        return name, "caught", "no progress: a run of %d seeds took %d s" % (CHUNK, LIMIT)
+        programs, why = make_mutant(build, where, path, hunks)
+        if not programs:
+            return name, "BROKEN", [why]
+        sim = programs.pop("pbft-sim")
+        failed = tests(where, programs)
+        most = min(args.seeds, ENOUGH) if failed else args.seeds
+        by = seeds(sim, sizes or args.replicas, args, most)
+        detail = [by] if by else ["no seed of %d" % most]
+        if failed:
+            more = ", %d more" % (len(failed) - SHOWN) if len(failed) > SHOWN else ""
+            detail.append(("also: " if by else "but: ") + " ".join(failed[:SHOWN]) + more)
+        return name, "caught" if by or failed else "SURVIVED", detail
     finally:
-        shutil.rmtree(os.path.join(B, "mutants", name), ignore_errors=True)
-    return name, "SURVIVED", "%d seeds for each of n = %s" % (
-        tried, ", ".join(map(str, sizes)))
+        shutil.rmtree(where, ignore_errors=True)
 
 
 def main():
@@ -103,15 +208,19 @@ def main():
     args = p.parse_args()
     args.replicas = [int(n) for n in args.replicas.split(",")]
     chosen = [m for m in mutants() if not args.only or m[0] in args.only.split(",")]
-    counts = {"caught": 0, "SURVIVED": 0, "broken": 0}
+    build = Build()
+    failed = tests(TOP, {n: os.path.join(B, "bin", n) for n in TESTS})
+    if failed:
+        sys.exit("mutants: these fail without any: " + " ".join(failed))
+    counts = {"caught": 0, "SURVIVED": 0, "BROKEN": 0}
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for name, outcome, detail in pool.map(hunt, [(m, args) for m in chosen]):
+        for name, outcome, detail in pool.map(hunt, [(m, args, build) for m in chosen]):
             counts[outcome] += 1
-            print("%-28s %-9s %s" % (name, outcome, detail), flush=True)
-    if counts["broken"]:
-        print("%d could not be made" % counts["broken"])
+            print("%-28s %-9s %s" % (name, outcome, "; ".join(detail)), flush=True)
+    if counts["BROKEN"]:
+        print("%d could not be made" % counts["BROKEN"])
     print("mutants: %d caught, %d survived" % (counts["caught"], counts["SURVIVED"]))
-    return 1 if counts["SURVIVED"] or counts["broken"] else 0
+    return 1 if counts["SURVIVED"] or counts["BROKEN"] else 0
 
 
 if __name__ == "__main__":

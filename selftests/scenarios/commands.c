@@ -31,7 +31,7 @@ u64 arg_number(char **args, u32 count, const char *name, u64 otherwise)
 	return v ? strtoull(v, NULL, 0) : otherwise;
 }
 
-static bool flag(char **args, u32 count, const char *name)
+bool arg_flag(char **args, u32 count, const char *name)
 {
 	u32 i;
 
@@ -67,25 +67,29 @@ bool parse_replicas(const char *s, u64 *set)
 	return false;
 }
 
-/* "r1", "c0", "*" for any */
-static bool end_matches(const char *s, u32 end)
+bool parse_client(const char *s, u32 *index)
 {
-	char name[16];
+	char *end;
 
-	if (!strcmp(s, "*"))
-		return true;
-	snprintf(name, sizeof(name), "%s", trace_end(end));
-	while (*s) {
-		size_t len = strcspn(s, ",");
-
-		if (strlen(name) == len && !strncmp(s, name, len))
-			return true;
-		s += len + (s[len] == ',');
-	}
-	return false;
+	if (*s != 'c' || !isdigit((unsigned char)s[1]))
+		return false;
+	*index = strtoul(s + 1, &end, 10);
+	return !*end && *index < scene.sim->client_count;
 }
 
-/* A name from the transcript, "null", or "x.WORD" for one that nothing has. */
+/* "200ms", "3s" */
+bool parse_time(const char *s, u64 *ns)
+{
+	char *end;
+
+	*ns = strtoull(s, &end, 10) * (strcmp(end, "ms") ? SEC : MS);
+	return *ns && (!strcmp(end, "ms") || !strcmp(end, "s"));
+}
+
+/*
+ * A name from the transcript, "null", "forged" (scene.forged), or "x.WORD" for one
+ * that nothing has.
+ */
 bool parse_digest(const char *s, struct pbft_digest *d)
 {
 	struct ghost *g = scene.sim->ghost;
@@ -101,12 +105,21 @@ bool parse_digest(const char *s, struct pbft_digest *d)
 		pbft_hash(d, &iov, 1);
 		return true;
 	}
+	if (!strcmp(s, "forged")) {
+		*d = scene.forged;
+		return true;
+	}
 	for (i = 0; i < g->slot_count; i++)
 		for (k = 0; k < g->slots[i].pp_count; k++)
 			if (!strcmp(scene_digest(&g->slots[i].pp[k].d), s)) {
 				*d = g->slots[i].pp[k].d;
 				return true;
 			}
+	for (i = 0; i < g->slot_count; i++)
+		if (g->slots[i].checkpointed && !strcmp(scene_digest(&g->slots[i].ck), s)) {
+			*d = g->slots[i].ck;
+			return true;
+		}
 	for (k = 0; k < g->vc_count; k++)
 		if (!strcmp(scene_digest(&g->vcs[k].dv), s)) {
 			*d = g->vcs[k].dv;
@@ -137,7 +150,8 @@ static const char *cmd_cluster(char **args, u32 count)
 	c->t_status = arg_number(args, count, "status", 60000) * MS;
 	c->t_resend = min_t(u64, c->t_status, arg_number(args, count, "resend", 50) * MS);
 	c->t_heartbeat = arg_number(args, count, "heartbeat", 600000) * MS;
-	c->clock_skew = 0;
+	c->t_rejoin = arg_number(args, count, "rejoin", 10000) * MS;
+	c->clock_skew = arg_number(args, count, "skew", 0) * MS;
 	wrong = pbft_config_check(c);
 	if (wrong)
 		return wrong;
@@ -147,10 +161,10 @@ static const char *cmd_cluster(char **args, u32 count)
 	plan.think = 0;
 	plan.keys = KV_KEYS - KV_WILD;
 	plan.large = PBFT_MSG_MAX;
-	plan.app_delay = 2000;
+	plan.app_delay = arg_number(args, count, "app", 2000);
 	plan.durable_ppm = 1000000;
 	scene_start(&plan);
-	scene.show_status = flag(args, count, "show-status");
+	scene.show_status = arg_flag(args, count, "show-status");
 	/* their cores stay honest: what lies is said by send */
 	if (byz && !parse_replicas(byz, &scene.sim->plan.byz))
 		return "byz= must name replicas, as in r0,r3";
@@ -205,163 +219,78 @@ static const char *cmd_log(char **args, u32 count)
 	return NULL;
 }
 
-static const char *cmd_crash(char **args, u32 count)
+/* What the daemons' registers hold: equal letters are equal values. */
+static const char *cmd_states(char **args, u32 count)
 {
-	u64 set;
+	struct sim *sim = scene.sim;
+	struct pbft_digest d;
 	u32 i;
 
-	if (!count || !parse_replicas(args[0], &set))
-		return "crash takes replicas, as in r0,r2";
+	for (i = 0; i < sim->id.n; i++) {
+		const struct kv_state *state = &sim->nodes[i].app.state;
+		struct pbft_iov iov = { state->values, sizeof(state->values) };
+
+		pbft_hash(&d, &iov, 1);
+		scene_print("r%u: %llu %s\n", i, llu(state->head.seq),
+			    scene_digest(&d));
+	}
+	return NULL;
+}
+
+/* How long each waits in its view, as a multiple of timeout=. */
+static const char *cmd_patience(char **args, u32 count)
+{
+	u64 set = 0;
+	u32 i;
+
+	if (!parse_replicas(count ? args[0] : "*", &set))
+		return "patience takes replicas, as in r0,r2";
 	for (i = 0; i < scene.sim->id.n; i++) {
-		if (!(set >> i & 1))
-			continue;
-		scene.sim->forgetful |= 1ull << i;
-		replica_stop(&scene.sim->nodes[i]);
-	}
-	return NULL;
-}
+		const struct pbft_core *c = scene.sim->nodes[i].core;
 
-static const char *cmd_restart(char **args, u32 count)
-{
-	u64 set;
-	u32 i;
-
-	if (!count || !parse_replicas(args[0], &set))
-		return "restart takes replicas, as in r0,r2";
-	for (i = 0; i < scene.sim->id.n; i++) {
-		struct sim_node *node = &scene.sim->nodes[i];
-
-		if (!(set >> i & 1) || node->up)
-			continue;
-		app_reset(node, flag(args, count, "wiped"));
-		replica_start(node, false);
-	}
-	return NULL;
-}
-
-static const char *set_mask(char **args, u32 count, u64 *mask, const char *usage)
-{
-	*mask = 0;
-	return count && !parse_replicas(args[0], mask) ? usage : NULL;
-}
-
-/* ---- packets -------------------------------------------------------------------- */
-
-/* FROM->TO [TYPE] [seq=N] [view=N] */
-static bool wanted(const struct waiting *w, char **args, u32 count)
-{
-	const struct pbft_hdr *h = (const void *)w->buf->data;
-	u32 i;
-
-	for (i = 0; i < count; i++) {
-		char from[64], to[64], *arrow = strstr(args[i], "->");
-
-		if (arrow) {
-			snprintf(from, sizeof(from), "%.*s", (int)(arrow - args[i]), args[i]);
-			snprintf(to, sizeof(to), "%s", arrow + 2);
-			if (!end_matches(from, w->from) || !end_matches(to, w->to))
-				return false;
-		} else if (!strncmp(args[i], "seq=", 4)) {
-			if (le64_to_cpu(h->seq) != strtoull(args[i] + 4, NULL, 0))
-				return false;
-		} else if (!strncmp(args[i], "view=", 5)) {
-			if (le64_to_cpu(h->view) != strtoull(args[i] + 5, NULL, 0))
-				return false;
-		} else if (strcmp(args[i], "all") &&
-			   strcmp(args[i], pbft_type_name(h->type))) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* What waits now and matches; with "all", also what that brings about. */
-static const char *cmd_deliver(char **args, u32 count)
-{
-	u32 i = 0, now = scene.count, taken = 0, most = 20000;
-	bool all = flag(args, count, "all");
-
-	while (i < (all ? scene.count : now) && most-- && !sim_failed(scene.sim)) {
-		if (!wanted(&scene.waiting[i], args, count)) {
-			i++;
-			continue;
-		}
-		scene_deliver(i);
-		taken++;
-		now--;
-		if (all)
-			i = 0;
-	}
-	if (!taken)
-		scene_line(scene.sim, "(nothing)");
-	return NULL;
-}
-
-static const char *cmd_drop(char **args, u32 count)
-{
-	u32 i = 0, dropped = 0;
-
-	while (i < scene.count) {
-		if (!wanted(&scene.waiting[i], args, count)) {
-			i++;
-			continue;
-		}
-		scene_drop(i);
-		dropped++;
-	}
-	scene_print("%u dropped\n", dropped);
-	return NULL;
-}
-
-static const char *cmd_waiting(char **args, u32 count)
-{
-	u32 i;
-
-	for (i = 0; i < scene.count; i++) {
-		const struct waiting *w = &scene.waiting[i];
-		char text[200], line[256];
-
-		if (!wanted(w, args, count))
-			continue;
-		trace_message(w->buf->data, text, sizeof(text));
-		snprintf(line, sizeof(line), "%s -> %s %s", trace_end(w->from),
-			 trace_end(w->to), text);
-		scene_line(scene.sim, line);
+		if (c && set >> i & 1)
+			scene_print("r%u: view %llu, %llu timeouts\n", i, llu(c->view),
+				    llu(pbft_timeout(c, c->view) / c->cfg.t_base));
 	}
 	return NULL;
 }
 
 /* ---- clients, time ---------------------------------------------------------------- */
 
-/* cN: one more operation; "unsent": only for a liar's PRE-PREPARE to name. */
+/*
+ * cN [times=]: the next operations, as many at once as a client may have open;
+ * "unsent": only for a liar's PRE-PREPARE to name.
+ */
 static const char *cmd_op(char **args, u32 count)
 {
+	u64 times = arg_number(args, count, "times", 1), n;
+	bool unsent = arg_flag(args, count, "unsent");
 	struct sim_client *c;
-	u32 i = count && args[0][0] == 'c' ? strtoul(args[0] + 1, NULL, 10) : ~0u;
-	bool unsent = flag(args, count, "unsent");
+	u32 i;
 
-	if (i >= scene.sim->client_count)
-		return "op takes a client, as in c0";
+	if (!count || !parse_client(args[0], &i) || !times || times > 10000)
+		return "op takes a client, as in c0, and times= of 1 to 10000";
 	c = &scene.sim->clients[i];
-	c->quota++;
-	c->ops = realloc(c->ops, (c->op_count + 2) * sizeof(*c->ops));
-	c->next_issue = 0;
-	c->timer_at = 0;
+	c->quota += times;
+	c->ops = realloc(c->ops, (c->op_count + times + 1) * sizeof(*c->ops));
 	if (unsent)
 		scene.sim->intercept = NULL;
-	client_timer(c);
+	for (n = 0; n < times; n++) {
+		c->next_issue = 0;
+		c->timer_at = 0;
+		client_timer(c);
+	}
 	scene.sim->intercept = scene_packet;
 	return NULL;
 }
 
 static const char *cmd_tick(char **args, u32 count)
 {
-	char *end;
-	u64 n = count ? strtoull(args[0], &end, 10) : 0;
+	u64 ns;
 
-	if (!n || (strcmp(end, "ms") && strcmp(end, "s")))
+	if (!count || !parse_time(args[0], &ns))
 		return "tick takes a time, as in 200ms or 3s";
-	scene_run(n * (strcmp(end, "ms") ? SEC : MS));
+	scene_run(ns);
 	return NULL;
 }
 
@@ -388,16 +317,6 @@ static const char *cmd_send(char **args, u32 count)
 
 /* ---- the table ---------------------------------------------------------------------- */
 
-static const char *cmd_isolate(char **args, u32 count)
-{
-	return set_mask(args, count, &scene.isolated, "isolate takes replicas, or nothing to end it");
-}
-
-static const char *cmd_silence(char **args, u32 count)
-{
-	return set_mask(args, count, &scene.silent, "silence takes replicas, or nothing to end it");
-}
-
 static const struct {
 	const char *name;
 	const char *(*run)(char **args, u32 count);
@@ -406,7 +325,11 @@ static const struct {
 	{ "drop", cmd_drop }, { "waiting", cmd_waiting }, { "tick", cmd_tick },
 	{ "isolate", cmd_isolate }, { "silence", cmd_silence }, { "send", cmd_send },
 	{ "crash", cmd_crash }, { "restart", cmd_restart }, { "status", cmd_status },
-	{ "log", cmd_log },
+	{ "log", cmd_log }, { "hold", cmd_hold }, { "lose", cmd_lose },
+	{ "replay", cmd_replay }, { "show", cmd_show }, { "until", cmd_until },
+	{ "pause", cmd_pause }, { "stall", cmd_stall }, { "spoil", cmd_spoil },
+	{ "corrupt", cmd_corrupt }, { "daemon", cmd_daemon }, { "states", cmd_states },
+	{ "patience", cmd_patience },
 };
 
 const char *scene_command(char *line)

@@ -43,6 +43,7 @@ static void run(const char *line)
 	snprintf(copy, sizeof(copy), "%s", line);
 	scene.out_len = 0;
 	scene.out[0] = 0;
+	scene.line_count = 0;
 	wrong = scene_command(copy);
 	scene_flush();
 	if (wrong)

@@ -75,13 +75,82 @@ void scene_flush(void)
 	scene.held_text[0] = 0;
 }
 
+/* Is @word, @len long, one of the words of @line? "^r1": its first, the sender. */
+static bool has_word(const char *line, const char *word, size_t len)
+{
+	static const char stops[] = " ()";
+	size_t n;
+
+	if (*word == '^')
+		return !strncmp(line, word + 1, len - 1) && line[len - 1] == ' ';
+	for (; *line; line += n) {
+		line += strspn(line, stops);
+		n = strcspn(line, stops);
+		if (n == len && !strncmp(line, word, len))
+			return true;
+	}
+	return false;
+}
+
+/* "A B+C": does @line have the word A, or both B and C? */
+bool scene_has_words(const char *line, const char *words)
+{
+	bool all = true;
+	size_t n;
+
+	for (; *words; words += n) {
+		n = strcspn(words, "+ ");
+		if (n && !has_word(line, words, n))
+			all = false;
+		if (words[n] == '+') {
+			n++;
+			continue;
+		}
+		if (n && all)
+			return true;
+		all = true;
+		n += words[n] == ' ';
+	}
+	return false;
+}
+
+/* What a silenced core thinks, or would like to say, did not happen. */
+static bool unsaid(const char *line)
+{
+	u32 i;
+
+	return sscanf(line, "r%u ", &i) == 1 && i < PBFT_N_MAX &&
+	       scene.silent >> i & 1 && scene.forging != i + 1;
+}
+
+/* With "show once": was this line there before, in this command? */
+static bool repeated(const char *line)
+{
+	u64 hash = sim_hash64(line, strlen(line));
+	u32 i;
+
+	for (i = 0; scene.once && i < scene.line_count; i++)
+		if (scene.lines[i] == hash)
+			return true;
+	if (scene.once && scene.line_count < ARRAY_SIZE(scene.lines))
+		scene.lines[scene.line_count++] = hash;
+	return false;
+}
+
 void scene_line(struct sim *sim, const char *line)
 {
 	char from[16], to[16];
 	int at = 0;
 
+	if (unsaid(line))
+		return;
+
+	if (scene.awaited[0] && scene_has_words(line, scene.awaited))
+		scene.seen = true;
 	/* they say little and are many */
 	if (strstr(line, " STATUS view ") && !scene.show_status)
+		return;
+	if ((scene.shown[0] && !scene_has_words(line, scene.shown)) || repeated(line))
 		return;
 	if (sscanf(line, "%15s -> %15s %n", from, to, &at) != 2 || !at) {
 		scene_flush();
@@ -109,19 +178,55 @@ static bool cut(u32 end)
 	return end < PBFT_N_MAX && scene.isolated >> end & 1;
 }
 
+/* A faulty client's request: its MACs for some replicas are wrong. Takes the reference. */
+static struct pbft_buf *spoil(struct sim *sim, u32 from, struct pbft_buf *buf)
+{
+	u64 bad = from < PBFT_CLIENT_ID_MIN ? 0 : scene.spoiled[from - PBFT_CLIENT_ID_MIN];
+	struct pbft_buf *copy;
+
+	if (!bad)
+		return buf;
+	copy = sim_buf(buf->len);
+	memcpy(copy->data, buf->data, buf->len);
+	pbft_buf_put(buf);
+	for (; bad; bad &= bad - 1)
+		copy->data[copy->len - (sim->id.n - __ffs64(bad)) * PBFT_MAC_LEN] ^= 1;
+	return copy;
+}
+
+static bool in_rules(const struct rules *rules, const struct waiting *w)
+{
+	u32 i;
+
+	for (i = 0; i < rules->count; i++)
+		if (scene_wanted(w, (char **)rules->rule[i].args, rules->rule[i].count))
+			return true;
+	return false;
+}
+
+/* Must it wait until it is named? Or its receiver is not there to take it. */
+bool scene_held(const struct waiting *w)
+{
+	return in_rules(&scene.held, w) ||
+	       (w->to < PBFT_N_MAX && scene.sim->now < scene.sim->nodes[w->to].paused_until);
+}
+
 /* Takes the reference, always. */
 bool scene_packet(struct sim *sim, u32 from, u32 to, struct pbft_buf *buf)
 {
 	bool silent = from < PBFT_N_MAX && scene.silent >> from & 1 &&
 		      scene.forging != from + 1;
+	struct waiting w = { .from = from, .to = to, .buf = buf };
 
-	if (cut(from) || cut(to) || silent || scene.count == WAITING_MAX) {
+	if (scene.count == WAITING_MAX)
+		sim_violation(sim, "more than %u packets wait", WAITING_MAX);
+	if (cut(from) || cut(to) || silent || scene.count == WAITING_MAX ||
+	    in_rules(&scene.lost, &w)) {
 		pbft_buf_put(buf);
 		return true;
 	}
-	scene.waiting[scene.count].from = from;
-	scene.waiting[scene.count].to = to;
-	scene.waiting[scene.count++].buf = buf;
+	w.buf = spoil(sim, from, buf);
+	scene.waiting[scene.count++] = w;
 	return true;
 }
 
@@ -135,15 +240,36 @@ static struct waiting take(u32 index)
 	return w;
 }
 
+/* The last ones delivered stay here, for replay. */
+static void remember(const struct waiting *w)
+{
+	struct waiting *old = &scene.old[scene.old_count++ % OLD_MAX];
+
+	pbft_buf_put(old->buf);
+	*old = *w;
+	pbft_buf_get(old->buf);
+}
+
 void scene_deliver(u32 index)
 {
 	struct waiting w = take(index);
 
+	remember(&w);
 	if (w.to < PBFT_N_MAX)
 		replica_receive(&scene.sim->nodes[w.to], w.from, w.buf);
 	else
 		client_receive(&scene.sim->clients[w.to - PBFT_CLIENT_ID_MIN], w.buf);
 	scene_run(0);
+}
+
+/* State passes between daemons unless one is cut off, or stalls. */
+void scene_cut_daemons(void)
+{
+	u32 i, n = scene.sim->id.n;
+
+	for (i = 0; i < n; i++)
+		scene.sim->net.cut[i] = scene.stalled[i] |
+			(scene.isolated >> i & 1 ? ~0ull : scene.isolated);
 }
 
 void scene_drop(u32 index)
@@ -197,15 +323,27 @@ void scene_start(const struct sim_plan *plan)
 
 void scene_end(void)
 {
+	u32 i;
+
 	if (!scene.sim)
 		return;
 	scene.sim->on_line = NULL;
 	while (scene.count)
 		scene_drop(scene.count - 1);
+	for (i = 0; i < OLD_MAX; i++)
+		pbft_buf_put(scene.old[i].buf);
 	sim_free(scene.sim);
 	free(scene.sim);
+	memset(&scene.old, 0, sizeof(scene.old));
+	scene.old_count = 0;
+	memset(&scene.stalled, 0, sizeof(scene.stalled));
+	memset(&scene.spoiled, 0, sizeof(scene.spoiled));
 	scene.sim = NULL;
 	scene.isolated = 0;
 	scene.silent = 0;
+	scene.held.count = 0;
+	scene.lost.count = 0;
+	scene.shown[0] = 0;
+	scene.once = false;
 	scene.name_count = 0;
 }

@@ -11,12 +11,28 @@
 struct sim_alloc sim_alloc;
 
 struct chunk {
-	u64 size;
+	union {
+		u64 size;
+		struct chunk *next;	/* on a free list */
+	};
 	u32 owner;	/* replica + 1; 0: the simulator */
 	u32 magic;
 };
 
 #define CHUNK_MAGIC 0x5ca1ab1eu
+
+/*
+ * Small chunks are kept by size when they are freed, and serve again. Not under
+ * a sanitizer, which is to see every use after a free.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#define CLASSES		0
+#else
+#define CLASSES		64
+#endif
+#define CLASS_BYTES	64
+
+static struct chunk *spare[CLASSES + 1];
 
 void *__real_malloc(size_t n);
 void __real_free(void *p);
@@ -24,6 +40,37 @@ void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 void __wrap_free(void *p);
+
+static size_t size_class(size_t n)
+{
+	return (n + CLASS_BYTES - 1) / CLASS_BYTES;
+}
+
+static struct chunk *take(size_t n)
+{
+	size_t class = size_class(n);
+	struct chunk *c;
+
+	if (class >= CLASSES)
+		return __real_malloc(sizeof(*c) + n);
+	c = spare[class];
+	if (!c)
+		return __real_malloc(sizeof(*c) + class * CLASS_BYTES);
+	spare[class] = c->next;
+	return c;
+}
+
+static void give_back(struct chunk *c, size_t n)
+{
+	size_t class = size_class(n);
+
+	if (class >= CLASSES) {
+		__real_free(c);
+		return;
+	}
+	c->next = spare[class];
+	spare[class] = c;
+}
 
 static bool must_fail(void)
 {
@@ -42,7 +89,7 @@ void *__wrap_malloc(size_t n)
 
 	if (must_fail())
 		return NULL;
-	c = __real_malloc(sizeof(*c) + n);
+	c = take(n);
 	if (!c)
 		return NULL;
 	c->size = n;
@@ -77,7 +124,7 @@ void __wrap_free(void *p)
 		abort();
 	c->magic = 0;
 	sim_alloc.live[c->owner] -= c->size;
-	__real_free(c);
+	give_back(c, c->size);
 }
 
 void *__wrap_realloc(void *p, size_t n)

@@ -10,11 +10,21 @@
 
 #define RESULT_MAX 2000
 
-void app_digest(const struct kv_state *state, struct pbft_digest *out)
+void app_digest(struct kv_state *state, struct pbft_digest *out)
 {
-	struct pbft_iov iov = { state->values, sizeof(*state) - sizeof(state->head) };
+	struct pbft_iov iov[1 + SIM_CLIENTS_MAX] = { { state->values, sizeof(state->values) } };
+	u32 i;
 
-	pbft_hash(out, &iov, 1);
+	for (i = 0; i < SIM_CLIENTS_MAX; i++) {
+		struct kv_client *c = &state->clients[i];
+		struct pbft_iov all = { c, offsetof(struct kv_client, hashed) };
+
+		if (!c->hashed)
+			pbft_hash(&c->digest, &all, 1);
+		c->hashed = true;
+		iov[1 + i] = (struct pbft_iov){ &c->digest, sizeof(c->digest) };
+	}
+	pbft_hash(out, iov, 1 + SIM_CLIENTS_MAX);
 }
 
 static struct app_item *queue_head(struct sim_app *app)
@@ -134,6 +144,7 @@ static void one_request(struct sim_node *node, struct kv_state *s, u64 seq, u32 
 			      (unsigned long long)seq, req->client);
 		return;
 	}
+	c->hashed = false;
 	switch (pbft_session_check(&c->s, req->session, req->t)) {
 	case PBFT_SESSION_EXECUTE:
 		if (c->s.session != before)
@@ -325,17 +336,21 @@ void app_state_req(struct sim_node *node, u32 from, u64 seq)
 	ev->ptr = copy;
 }
 
-void app_state_resp(struct sim_node *node, const struct kv_state *state)
+void app_state_resp(struct sim_node *node, struct kv_state *state)
 {
 	struct sim_app *app = &node->app;
 	struct sim *sim = node->sim;
 	struct pbft_digest d;
 	u64 now;
+	u32 i;
 	int err;
 
 	if (!node->up || !app->bound || !app->fetching ||
 	    state->head.seq != app->fetch.head.seq)
 		return;
+	/* another's word for its parts is not taken */
+	for (i = 0; i < SIM_CLIENTS_MAX; i++)
+		state->clients[i].hashed = false;
 	app_digest(state, &d);
 	if (!pbft_digest_eq(&d, &app->fetch.digest))
 		return;

@@ -17,10 +17,9 @@ struct pbft_buf *sim_buf(u32 len)
 	return buf;
 }
 
-void auth_mac(const void *msg, u32 from, u32 to, u8 *out)
+/* @content: hash of header and body */
+static void make_mac(const struct pbft_hdr *h, u64 content, u32 from, u32 to, u8 *out)
 {
-	const struct pbft_hdr *h = msg;
-	u64 content = sim_hash64(msg, le32_to_cpu(h->length));
 	u64 pair = prng_mix(((u64)from << 32 | to) ^ (u64)h->key_id << 24);
 	u64 w[2] = { prng_mix(content ^ pair), prng_mix(content + pair) };
 
@@ -32,14 +31,15 @@ struct pbft_buf *auth_seal(struct sim *sim, const void *msg, u32 from, u32 to)
 	const struct pbft_hdr *h = msg;
 	u32 len = le32_to_cpu(h->length), i;
 	struct pbft_buf *buf = sim_buf(len + pbft_wire_auth_len(h->type, sim->id.n));
+	u64 content = sim_hash64(msg, len);
 
 	memcpy(buf->data, msg, len);
 	if (pbft_wire_auth(h->type) == PBFT_AUTH_MAC) {
-		auth_mac(buf->data, from, to, buf->data + len);
+		make_mac(h, content, from, to, buf->data + len);
 		return buf;
 	}
 	for (i = 0; i < sim->id.n; i++)
-		auth_mac(buf->data, from, i, buf->data + len + i * PBFT_MAC_LEN);
+		make_mac(h, content, from, i, buf->data + len + i * PBFT_MAC_LEN);
 	return buf;
 }
 
@@ -54,6 +54,6 @@ bool auth_check(struct sim *sim, const void *msg, u32 len, u32 to)
 		mac += to * PBFT_MAC_LEN;
 	if (mac + PBFT_MAC_LEN > (const u8 *)msg + len)
 		return false;
-	auth_mac(msg, le32_to_cpu(h->sender), to, want);
+	make_mac(h, sim_hash64(msg, body), le32_to_cpu(h->sender), to, want);
 	return !memcmp(mac, want, PBFT_MAC_LEN);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* How each type of message is falsified. Digests over the parts are made anew. */
 #include "byz.h"
+#include "ghost.h"
 
 static bool flip(struct byz_lie *l, u32 ppm)
 {
@@ -69,7 +70,7 @@ static void remember_variant(struct byz_lie *l, const struct pbft_digest *d)
 	v->seq = seq;
 	v->d = *d;
 	v->d2 = m->digest;
-	l->sim->byz.digests[l->sim->byz.digest_count++ % BYZ_DIGESTS] = m->digest;
+	byz_learn(l->sim, seq, &m->digest);
 }
 
 void lie_pre_prepare(struct byz_lie *l)
@@ -116,6 +117,14 @@ void lie_pre_prepare(struct byz_lie *l)
 	batch_digest(m);
 	if (!pbft_digest_eq(&was, &m->digest))
 		remember_variant(l, &was);
+}
+
+static void genesis_digest(struct sim *sim, struct pbft_digest *out)
+{
+	struct pbft_digest none;
+
+	memset(&none, 0, sizeof(none));
+	pbft_checkpoint_digest(out, &sim->id, 0, &none, &none, 0);
 }
 
 /* ---- VIEW-CHANGE ------------------------------------------------------------ */
@@ -178,13 +187,21 @@ static u32 replace(struct pbft_vc_pq *list, u32 count, u64 seq,
 /* Claim to have prepared something convenient, as late as possible. */
 static void forge_p(struct byz_lie *l, u64 h, u64 view)
 {
-	u64 seq = h + 1 + pick(l, l->sim->plan.cfg.l);
+	const struct sim_byz *b = &l->sim->byz;
+	u32 known = min_t(u32, b->digest_count, BYZ_DIGESTS), i = known ? pick(l, known) : 0;
+	bool aimed = known && flip(l, 700000) && b->digest_seqs[i] > h &&
+		     b->digest_seqs[i] <= h + l->sim->plan.cfg.l;
+	u64 seq = aimed ? b->digest_seqs[i] : h + 1 + pick(l, l->sim->plan.cfg.l);
 	struct pbft_vc_pq e = {
 		.seq = cpu_to_le64(seq),
 		.view = cpu_to_le64(view - 1 - pick(l, min_t(u64, view, 3))),
 		.digest = *byz_known_digest(l->sim, &l->rng),
-	}, twice[3] = { e, e, e };
+	}, twice[3];
 
+	if (aimed && flip(l, 700000))
+		e.digest = b->digests[i];
+	for (i = 0; i < 3; i++)
+		twice[i] = e;
 	if (vc.ps > 1000 || vc.qs > 4000)
 		return;
 	vc.ps = replace(vc.p, vc.ps, seq, &e, 1);
@@ -223,6 +240,28 @@ static void forge_c(struct byz_lie *l, u64 h)
 	vc.cs++;
 }
 
+/* Nothing happened, and a base below is as good as any. */
+static u64 deny_all(struct byz_lie *l, u64 h)
+{
+	u64 k = l->sim->plan.cfg.k;
+	struct ghost_slot *s;
+
+	vc.ps = 0;
+	vc.qs = 0;
+	if (h < k || h - k >= l->sim->ghost->slot_count || vc.cs >= 60 || flip(l, 500000))
+		return h;
+	s = ghost_slot(l->sim->ghost, h - k);
+	if (h > k && !s->checkpointed)
+		return h;
+	memmove(&vc.c[1], &vc.c[0], vc.cs++ * sizeof(vc.c[0]));
+	vc.c[0].seq = cpu_to_le64(h - k);
+	if (h > k)
+		vc.c[0].digest = s->ck;
+	else
+		genesis_digest(l->sim, &vc.c[0].digest);
+	return h - k;
+}
+
 void lie_view_change(struct byz_lie *l)
 {
 	struct pbft_view_change *m = (void *)l->msg;
@@ -230,6 +269,10 @@ void lie_view_change(struct byz_lie *l)
 	u32 times = 1 + pick(l, 3);
 
 	vc_parse(m);
+	if (byz_has(l->sim, BYZ_DENY)) {
+		h = deny_all(l, h);
+		times = byz_has(l->sim, BYZ_VIEW_CHANGE) && flip(l, 300000);
+	}
 	while (times--) {
 		switch (pick(l, 8)) {
 		case 0:

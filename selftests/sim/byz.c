@@ -6,8 +6,19 @@
  * All liars of a run conspire. Now and then they say something unasked.
  */
 #include "byz.h"
+#include "internal.h"
 
 static u8 scratch[BYZ_LIE_MAX] __aligned(8);
+
+const char * const byz_trait_names[BYZ_TRAITS] = {
+	[BYZ_EQUIVOCATE] = "equivocate", [BYZ_FIELDS] = "fields", [BYZ_SILENT] = "silent",
+	[BYZ_DEAF] = "deaf", [BYZ_VIEW_CHANGE] = "view-change", [BYZ_NEW_VIEW] = "new-view",
+	[BYZ_MAC] = "bad-mac", [BYZ_CHECKPOINT] = "checkpoint", [BYZ_PROOF] = "proof",
+	[BYZ_REPLY] = "reply", [BYZ_STATUS] = "status", [BYZ_RECOVERY] = "recovery",
+	[BYZ_INJECT] = "inject", [BYZ_FORGE] = "forge", [BYZ_EAGER] = "eager",
+	[BYZ_CHOOSE] = "choose", [BYZ_FORGE_VC] = "forge-vc", [BYZ_REOPEN] = "reopen",
+	[BYZ_DENY] = "deny", [BYZ_VANISH] = "vanish",
+};
 
 void byz_init(struct sim *sim)
 {
@@ -20,6 +31,7 @@ void byz_init(struct sim *sim)
 		sim->byz.traits = prng_u64(r) & prng_u64(r) & ((1u << BYZ_TRAITS) - 1);
 	if (!sim->byz.traits)
 		sim->byz.traits = 1u << prng_below(r, BYZ_TRAITS);
+	sim->byz.traits &= ~sim->plan.no_traits;
 	sim->byz.rate = prng_below(r, 3) ? prng_below(r, 100000) : prng_below(r, 1000000);
 }
 
@@ -42,13 +54,19 @@ const struct pbft_digest *byz_known_digest(struct sim *sim, struct prng *r)
 	return &sim->byz.digests[prng_below(r, n)];
 }
 
+void byz_learn(struct sim *sim, u64 seq, const struct pbft_digest *d)
+{
+	u32 i = sim->byz.digest_count++ % BYZ_DIGESTS;
+
+	sim->byz.digests[i] = *d;
+	sim->byz.digest_seqs[i] = seq;
+}
+
 static void learn(struct sim *sim, const struct pbft_hdr *h)
 {
-	if (h->type != PBFT_PRE_PREPARE && h->type != PBFT_PREPARE)
-		return;
 	/* both begin with the digest */
-	sim->byz.digests[sim->byz.digest_count++ % BYZ_DIGESTS] =
-		((const struct pbft_vote *)h)->digest;
+	if (h->type == PBFT_PRE_PREPARE || h->type == PBFT_PREPARE)
+		byz_learn(sim, le64_to_cpu(h->seq), &((const struct pbft_vote *)h)->digest);
 }
 
 /* Which face does this receiver see in this view? */
@@ -68,7 +86,7 @@ static void lie_vote(struct byz_lie *l)
 		m->digest = l->face ? v->d2 : v->d;
 }
 
-static void lie(struct byz_lie *l)
+static void lie(struct byz_lie *l, u32 to)
 {
 	struct sim *sim = l->sim;
 
@@ -82,10 +100,12 @@ static void lie(struct byz_lie *l)
 		lie_vote(l);
 		break;
 	case PBFT_VIEW_CHANGE:
-		if (byz_has(sim, BYZ_VIEW_CHANGE) && l->face)
+		if ((byz_has(sim, BYZ_VIEW_CHANGE) && l->face) || byz_has(sim, BYZ_DENY))
 			lie_view_change(l);
 		break;
 	case PBFT_NEW_VIEW:
+		if (byz_has(sim, BYZ_CHOOSE) && lie_choose_new_view(l, to))
+			break;
 		if (byz_has(sim, BYZ_NEW_VIEW) && l->face)
 			lie_new_view(l);
 		break;
@@ -129,7 +149,7 @@ static void spoil_macs(struct sim *sim, struct pbft_buf *buf)
 			buf->data[body + i * PBFT_MAC_LEN] ^= 1;
 }
 
-static void say(struct sim_node *node, const void *msg, u32 to)
+void byz_say(struct sim_node *node, const void *msg, u32 to)
 {
 	struct sim *sim = node->sim;
 	struct pbft_buf *buf = auth_seal(sim, msg, node->id, to);
@@ -137,6 +157,42 @@ static void say(struct sim_node *node, const void *msg, u32 to)
 	if (byz_has(sim, BYZ_MAC) && prng_chance(&sim->rng_byz, sim->byz.rate))
 		spoil_macs(sim, buf);
 	replica_send(node, to, buf);
+}
+
+/*
+ * What was just said, taken further at once: the primary votes for the batch it
+ * shows, and the next view's primary has a VIEW-CHANGE before others have one.
+ */
+static void go_ahead(struct byz_lie *l, u32 to)
+{
+	struct pbft_hdr *h = byz_hdr(l);
+	u32 len = le32_to_cpu(h->length) + pbft_wire_auth_len(h->type, l->sim->id.n);
+	u64 view = le64_to_cpu(h->view);
+	struct pbft_head head;
+	struct pbft_vote m;
+
+	if (pbft_wire_check(&l->sim->id, h, len, &head) != PBFT_OK)
+		return;
+	if (h->type == PBFT_PRE_PREPARE) {
+		pbft_wire_header(&m.hdr, &l->sim->id, PBFT_PREPARE, sizeof(m), l->node->id,
+				 view, le64_to_cpu(h->seq));
+		m.digest = ((struct pbft_pre_prepare *)h)->digest;
+		byz_say(l->node, &m, to);
+		pbft_wire_header(&m.hdr, &l->sim->id, PBFT_COMMIT, sizeof(m), l->node->id,
+				 view, le64_to_cpu(h->seq));
+		byz_say(l->node, &m, to);
+	} else if (h->type == PBFT_VIEW_CHANGE && (view + 1) % l->sim->id.n == to) {
+		h->view = cpu_to_le64(view + 1);
+		lie_view_change(l);
+		byz_say(l->node, h, to);
+	}
+}
+
+static bool vanishes(u8 type)
+{
+	return type == PBFT_VIEW_CHANGE || type == PBFT_VIEW_CHANGE_ACK ||
+	       type == PBFT_NEW_VIEW || type == PBFT_BATCH || type == PBFT_RELAY ||
+	       type == PBFT_COMMITTED;
 }
 
 static void send_to(struct sim_node *node, const struct pbft_out *out, u32 to)
@@ -149,6 +205,8 @@ static void send_to(struct sim_node *node, const struct pbft_out *out, u32 to)
 	if (byz_has(sim, BYZ_SILENT) &&
 	    prng_mix(sim->seed ^ prng_mix((seq / 8) << 16 | h->type << 8 | to)) % 5 == 0)
 		return;
+	if (byz_has(sim, BYZ_VANISH) && vanishes(h->type))
+		return;
 	if (out->auth == PBFT_AUTH_NONE) {
 		replica_send(node, to, pbft_buf_get(out->buf));
 		return;
@@ -157,8 +215,10 @@ static void send_to(struct sim_node *node, const struct pbft_out *out, u32 to)
 	l.face = face(sim, view, to);
 	prng_seed(&l.rng, sim->seed ^ prng_mix(view) ^ prng_mix(seq << 8 | h->type),
 		  node->id << 1 | l.face);
-	lie(&l);
-	say(node, scratch, to);
+	lie(&l, to);
+	byz_say(node, scratch, to);
+	if (byz_has(sim, BYZ_EAGER) && out->auth != PBFT_AUTH_NONE)
+		go_ahead(&l, to);
 }
 
 void byz_send(struct sim_node *node, struct pbft_out *out)
@@ -202,7 +262,7 @@ static void say_vote(struct sim_node *node, const struct pbft_status *st)
 	m = begin(node, prng_chance(r, 500000) ? PBFT_PREPARE : PBFT_COMMIT, sizeof(*m),
 		  view, seq);
 	m->digest = v && prng_chance(r, 700000) ? v->d2 : *byz_known_digest(sim, r);
-	say(node, m, someone(node));
+	byz_say(node, m, someone(node));
 }
 
 static void say_view_change(struct sim_node *node, const struct pbft_status *st)
@@ -218,7 +278,7 @@ static void say_view_change(struct sim_node *node, const struct pbft_status *st)
 	m->h = cpu_to_le64(st->h);
 	prng_seed(&l.rng, prng_u64(r), 0);
 	lie_view_change(&l);
-	say(node, m, to);
+	byz_say(node, m, to);
 }
 
 static void say_checkpoint(struct sim_node *node, const struct pbft_status *st)
@@ -232,7 +292,7 @@ static void say_checkpoint(struct sim_node *node, const struct pbft_status *st)
 	m->app.b[0] = prng_below(r, 3);
 	m->flags = cpu_to_le32(prng_chance(r, 500000) ? PBFT_CK_STABLE : 0);
 	pbft_checkpoint_digest(&m->digest, &node->sim->id, seq, &m->app, &m->chain, 0);
-	say(node, m, someone(node));
+	byz_say(node, m, someone(node));
 }
 
 static void say_committed(struct sim_node *node, const struct pbft_status *st)
@@ -246,7 +306,7 @@ static void say_committed(struct sim_node *node, const struct pbft_status *st)
 	m->count = cpu_to_le32(count);
 	for (i = 0; i < count; i++)
 		m->digests[i] = *byz_known_digest(node->sim, r);
-	say(node, m, someone(node));
+	byz_say(node, m, someone(node));
 }
 
 static void say_guard(struct sim_node *node, const struct pbft_status *st)
@@ -270,7 +330,7 @@ static void say_guard(struct sim_node *node, const struct pbft_status *st)
 		m->t = cpu_to_le64(1 + prng_below(r, sim->plan.ops));
 		m->digest = *byz_known_digest(sim, r);
 	}
-	say(node, scratch, someone(node));
+	byz_say(node, scratch, someone(node));
 }
 
 static void say_recovery(struct sim_node *node, const struct pbft_status *st)
@@ -293,7 +353,7 @@ static void say_recovery(struct sim_node *node, const struct pbft_status *st)
 
 		m->h = cpu_to_le64(prng_below(r, st->h + 2));
 	}
-	say(node, scratch, someone(node));
+	byz_say(node, scratch, someone(node));
 }
 
 /* Something old: its own under a fresh MAC, or others' passed on. */
@@ -310,7 +370,7 @@ static void say_again(struct sim_node *node)
 	if (old->from == node->id && le32_to_cpu(h->sender) == node->id &&
 	    le32_to_cpu(h->length) < old->buf->len) {
 		memcpy(scratch, h, le32_to_cpu(h->length));
-		say(node, scratch, someone(node));
+		byz_say(node, scratch, someone(node));
 		return;
 	}
 	if ((h->type != PBFT_REQUEST && h->type != PBFT_VIEW_CHANGE) ||
@@ -318,7 +378,22 @@ static void say_again(struct sim_node *node)
 		return;
 	m = begin(node, PBFT_RELAY, sizeof(*m) + old->buf->len, 0, 0);
 	memcpy(m->inner, old->buf->data, old->buf->len);
-	say(node, m, someone(node));
+	byz_say(node, m, someone(node));
+}
+
+/* As primary: another batch where the NEW-VIEW has decided. */
+static void say_reopened(struct sim_node *node)
+{
+	const struct pbft_core *c = node->core;
+	struct prng *r = &node->sim->rng_byz;
+	struct pbft_pre_prepare *m;
+
+	if (c->pending || c->view % c->n != node->id || c->nv_max <= c->low)
+		return;
+	m = begin(node, PBFT_PRE_PREPARE, sizeof(*m), c->view,
+		  prng_range(r, c->low + 1, c->nv_max));
+	pbft_null_digest(&m->digest);
+	byz_say(node, m, someone(node));
 }
 
 void byz_act(struct sim_node *node)
@@ -329,6 +404,8 @@ void byz_act(struct sim_node *node)
 
 	if (byz_has(sim, BYZ_DEAF) && prng_chance(r, 50000))
 		node->silent = prng_chance(r, 500000) ? prng_u64(r) & prng_u64(r) : 0;
+	if (byz_has(sim, BYZ_REOPEN) && node->up)
+		say_reopened(node);
 	if (!byz_has(sim, BYZ_INJECT) || !node->up)
 		return;
 	pbft_status_get(node->core, &st);

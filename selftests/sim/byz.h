@@ -20,10 +20,19 @@ enum byz_trait {
 	BYZ_RECOVERY,		/* answers to replicas that have forgotten */
 	BYZ_INJECT,		/* messages out of the blue */
 	BYZ_FORGE,		/* requests that no client made */
+	BYZ_EAGER,		/* votes with its PRE-PREPARE; VIEW-CHANGEs ahead of time */
+	BYZ_CHOOSE,		/* NEW-VIEWs on VIEW-CHANGEs chosen to decide otherwise ... */
+	BYZ_FORGE_VC,		/* ... one of which nobody sent */
+	BYZ_REOPEN,		/* PRE-PREPAREs against its own NEW-VIEW */
+	BYZ_DENY,		/* VIEW-CHANGEs that know of nothing */
+	BYZ_VANISH,		/* votes, but is gone when a view changes */
 	BYZ_TRAITS
 };
 
 #define BYZ_LIE_MAX (256 * 1024)
+
+/* Words for the command line, to go without one of them. */
+extern const char * const byz_trait_names[BYZ_TRAITS];
 
 struct byz_lie {
 	struct sim *sim;
@@ -45,10 +54,15 @@ static inline bool byz_has(const struct sim *sim, enum byz_trait t)
 
 struct byz_variant *byz_variant(struct sim *sim, u64 view, u64 seq);
 const struct pbft_digest *byz_known_digest(struct sim *sim, struct prng *r);
+void byz_learn(struct sim *sim, u64 seq, const struct pbft_digest *d);
+/* Seal it in @node's name, perhaps badly, and send it. */
+void byz_say(struct sim_node *node, const void *msg, u32 to);
 
 void lie_pre_prepare(struct byz_lie *l);
 void lie_view_change(struct byz_lie *l);
 void lie_new_view(struct byz_lie *l);
+/* byz-choose.c. Return: false if there was no other choice. */
+bool lie_choose_new_view(struct byz_lie *l, u32 to);
 void lie_checkpoint(struct byz_lie *l);
 void lie_committed(struct byz_lie *l);
 void lie_reply(struct byz_lie *l);

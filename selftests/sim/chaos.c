@@ -183,9 +183,18 @@ static void daemon_fault(struct sim *sim, u32 fault)
 	repair_later(sim, node->id, fault, 8 * sim->plan.cfg.t_base);
 }
 
+/* Faults of disks only happen to those that have them. */
+static u32 draw(struct sim *sim)
+{
+	u32 disk = sim->plan.journal ? SIM_F_MAX - SIM_F_BLACKOUT : 0;
+	u32 fault = prng_below(rng(sim), SIM_F_DRAWN + disk);
+
+	return fault < SIM_F_DRAWN ? fault : fault - SIM_F_DRAWN + SIM_F_BLACKOUT;
+}
+
 void chaos_act(struct sim *sim)
 {
-	u32 fault = prng_below(rng(sim), sim->plan.journal ? SIM_F_MAX : SIM_F_BLACKOUT);
+	u32 fault = draw(sim);
 	u64 some = 12 * sim->plan.cfg.t_base;
 	struct sim_node *node;
 

@@ -31,6 +31,7 @@ static void check_committed(struct sim_node *node, u64 seq)
 		g->highest = max(g->highest, seq);
 		trace(g->sim, "%s commits %llu %08x first", trace_end(node->id),
 		      llu(seq), short_digest(&d));
+		aim_at(node, SIM_AT_COMMITTED);
 	} else if (!pbft_digest_eq(&s->d, &d)) {
 		sim_violation(g->sim, "1 agreement: %llu is %08x at replica %u and %08x at replica %u",
 			      llu(seq), short_digest(&s->d), s->first,
@@ -41,21 +42,45 @@ static void check_committed(struct sim_node *node, u64 seq)
 			      node->id, short_digest(&d), llu(seq));
 }
 
-/* Looked at again only when a counter says that something may have committed. */
+/* Something may have committed at @seq: it is looked at when the event is over. */
+static void touched(struct ghost_node *gn, u64 seq)
+{
+	if (gn->touched_count < GHOST_TOUCHED)
+		gn->touched[gn->touched_count] = seq;
+	gn->touched_count++;
+}
+
+/*
+ * A number commits by a COMMIT for it, by a vote of the replica's own for it, or
+ * by a proof, which is counted. A replica that may not vote records no votes.
+ */
 static void learn_committed(struct sim_node *node)
 {
-	const struct pbft_counters *cnt = &node->core->cnt;
-	u64 seen = cnt->batches + cnt->proofs + cnt->commits;
 	struct ghost_node *gn = ghost_of(node);
 	const struct pbft_core *c = node->core;
+	const struct pbft_counters *cnt = &c->cnt;
+	bool all = gn->proofs != cnt->proofs || gn->touched_count > GHOST_TOUCHED ||
+		   node->sim->stats.events % 256 == 0 ||
+		   (c->rec.active && gn->touched_count);
 	u64 seq;
+	u32 i;
 
-	if (seen == gn->batches)
+	for (i = 0; !all && i < gn->touched_count; i++)
+		check_committed(node, gn->touched[i]);
+	gn->touched_count = 0;
+	gn->proofs = cnt->proofs;
+	if (!all)
 		return;
-	gn->batches = seen;
 	seq = c->h > c->cfg.l ? c->h - c->cfg.l : 0;
 	while (seq++ < pbft_high(c))
 		check_committed(node, seq);
+}
+
+void ghost_hears(struct sim_node *node, const struct pbft_head *head)
+{
+	if (head->type == PBFT_COMMIT || head->type == PBFT_PRE_PREPARE ||
+	    head->type == PBFT_BATCH)
+		touched(ghost_of(node), head->seq);
 }
 
 /* ---- what it sends -------------------------------------------------------- */
@@ -263,6 +288,60 @@ static const void *unwrap(const u8 *msg)
 	return h->type == PBFT_RELAY ? ((const struct pbft_relay *)msg)->inner : msg;
 }
 
+/*
+ * What a replica has prepared, q replicas have pre-prepared, each for itself and
+ * in this view: whom it counted must have said so, and never the primary again.
+ */
+static void check_certificate(struct sim_node *node, const struct pbft_out *out)
+{
+	struct sim *sim = node->sim;
+	u64 seq = out->head.seq, said = 0;
+	struct pbft_core *c = node->core;
+	const struct pbft_slot *s = pbft_slot(c, seq);
+	u64 counted = s && c->view == out->view ? s->prep_ok : 0;
+	u32 primary = out->view % sim->id.n, i, q = pbft_quorum(sim->id.n, sim->plan.cfg.f);
+
+	for (i = 0; i < sim->id.n; i++) {
+		struct ghost_vote *v = ghost_vote(sim->ghost, i, GHOST_Q, out->view, seq);
+
+		if (sim_correct(sim, i) && v->node && pbft_digest_eq(&v->d, &out->digest))
+			said |= 1ull << i;
+	}
+	/* the NEW-VIEW is its primary's word */
+	if (c->nv_in.view == out->view && seq <= c->nv_max && sim_correct(sim, primary))
+		said |= 1ull << primary;
+	if (hweight64(said) + hweight64(sim->plan.byz) < q)
+		sim_violation(sim, "16 certificate: replica %u prepares %08x at %llu in view %llu by the word of %u correct replicas",
+			      node->id, short_digest(&out->digest), llu(seq), llu(out->view),
+			      hweight64(said));
+	if (counted & ~said & ~sim->plan.byz || counted >> primary & 1)
+		sim_violation(sim, "16 certificate: replica %u prepares %08x at %llu in view %llu by %llx, who said so are %llx",
+			      node->id, short_digest(&out->digest), llu(seq), llu(out->view),
+			      llu(counted), llu(said));
+}
+
+/* Where the NEW-VIEW has decided, nothing else is pre-prepared in its view. */
+static void check_decided(struct sim_node *node, const struct pbft_out *out)
+{
+	const struct pbft_core *c = node->core;
+	const struct pbft_new_view *m = c->nv_in.nv;
+	const struct pbft_digest *x;
+	u64 base;
+
+	if (!m || c->nv_in.view != out->view)
+		return;
+	base = le64_to_cpu(m->base);
+	x = (const void *)(m->body + le32_to_cpu(m->v_count) * sizeof(struct pbft_nv_v));
+	if (out->head.seq <= base)
+		sim_violation(node->sim, "10 window: replica %u pre-prepares %llu in view %llu, whose base is %llu",
+			      node->id, llu(out->head.seq), llu(out->view), llu(base));
+	else if (out->head.seq <= base + le32_to_cpu(m->x_count) &&
+		 !pbft_digest_eq(&x[out->head.seq - base - 1], &out->digest))
+		sim_violation(node->sim, "12 NEW-VIEW: replica %u pre-prepares %08x at %llu in view %llu, whose NEW-VIEW has another there",
+			      node->id, short_digest(&out->digest), llu(out->head.seq),
+			      llu(out->view));
+}
+
 static void recorded(struct sim_node *node, const struct pbft_out *out)
 {
 	struct ghost_node *gn = ghost_of(node);
@@ -275,11 +354,16 @@ static void recorded(struct sim_node *node, const struct pbft_out *out)
 		if (out->head.seq > pbft_high(node->core))
 			check_window(node, out->head.seq, "(Q)");
 		ghost_preprepared(node, out->view, out->head.seq, &out->digest);
+		check_decided(node, out);
+		touched(gn, out->head.seq);
 		break;
 	case PBFT_REC_PREPARED:
 		/* from here on its COMMIT counts, whether memory sufficed to send it or not */
 		ghost_prepared(node, out->view, out->head.seq, &out->digest);
 		ghost_commit(node, out->view, out->head.seq, &out->digest);
+		check_certificate(node, out);
+		aim_at(node, SIM_AT_PREPARED);
+		touched(gn, out->head.seq);
 		break;
 	case PBFT_REC_CHECKPOINT:
 		pbft_checkpoint_digest(&d, &node->sim->id, out->head.seq, &out->digest,
@@ -299,6 +383,7 @@ static void recorded(struct sim_node *node, const struct pbft_out *out)
 		if (out->buf)
 			oracle_new_view(node, unwrap(out->buf->data));
 		gn->nv_persisted = out->view;
+		aim_at(node, SIM_AT_NEW_VIEW);
 		break;
 	case PBFT_REC_STABLE:
 	case PBFT_REC_RAISED:
@@ -356,16 +441,24 @@ void ghost_out(struct sim_node *node, const struct pbft_out *out)
 
 /* ---- state after an event ---------------------------------------------------------- */
 
-/* Who could prove a stable checkpoint: q replicas, liars among them. */
+/*
+ * A checkpoint is stable if q replicas, liars among them, can prove it, and with
+ * it all that is below: h may be learnt from a VIEW-CHANGE without the proof.
+ */
 static void check_stable(struct sim_node *node, u64 h)
 {
 	struct sim *sim = node->sim;
-	struct ghost_slot *s = ghost_slot(sim->ghost, h);
-	u32 q = pbft_quorum(sim->id.n, sim->plan.cfg.f);
+	u32 q = pbft_quorum(sim->id.n, sim->plan.cfg.f), there = 0;
+	struct ghost_slot *s;
+	u64 seq;
 
-	if (h && hweight64(s->ck_by) + hweight64(sim->plan.byz) < q)
+	for (seq = h; seq && there < q && seq <= sim->ghost->highest; seq += sim->plan.cfg.k) {
+		s = ghost_slot(sim->ghost, seq);
+		there = hweight64(s->ck_by) + hweight64(sim->plan.byz);
+	}
+	if (h && there < q)
 		sim_violation(sim, "10 stable: replica %u has h = %llu, only %u correct replicas were there",
-			      node->id, llu(h), hweight64(s->ck_by));
+			      node->id, llu(h), hweight64(ghost_slot(sim->ghost, h)->ck_by));
 }
 
 static void grows(struct sim_node *node, u64 *was, u64 is, const char *what)
@@ -374,19 +467,6 @@ static void grows(struct sim_node *node, u64 *was, u64 is, const char *what)
 		sim_violation(node->sim, "9 monotone: %s of replica %u falls from %llu to %llu",
 			      what, node->id, llu(*was), llu(is));
 	*was = is;
-}
-
-static void check_memory(struct sim_node *node)
-{
-	struct sim *sim = node->sim;
-	struct pbft_status st;
-	u64 bound = sim->stats.memory_bound;
-
-	pbft_status_get(node->core, &st);
-	if (st.memory > bound || sim_alloc.live[node->id + 1] > bound)
-		sim_violation(sim, "15 memory: replica %u holds %llu bytes, %llu of them batches; the bound is %llu",
-			      node->id, llu(sim_alloc.live[node->id + 1]), llu(st.memory),
-			      llu(bound));
 }
 
 void ghost_check(struct sim_node *node)
@@ -403,6 +483,7 @@ void ghost_check(struct sim_node *node)
 	if (c->h != gn->h) {
 		grows(node, &gn->h, c->h, "h");
 		check_stable(node, c->h);
+		aim_at(node, SIM_AT_STABLE);
 	}
 	grows(node, &gn->committed, c->last_committed, "last_committed");
 	if (c->bound)
@@ -412,5 +493,5 @@ void ghost_check(struct sim_node *node)
 		sim_violation(node->sim, "2 execution: replica %u executed %llu, committed %llu",
 			      node->id, llu(c->executed.seq), llu(c->last_committed));
 	if (node->sim->stats.events % 1024 == 0)
-		check_memory(node);
+		tables_audit(node);
 }

@@ -32,7 +32,15 @@ static int disk_write(void *arg, u64 off, const void *buf, u32 len)
 		return -EIO;
 	memcpy(d->cache + off, buf, len);
 	memset(d->dirty + off / SECTOR, 1, len / SECTOR);
+	d->dirty_from = min_t(u32, d->dirty_from, off / SECTOR);
+	d->dirty_to = max_t(u32, d->dirty_to, (off + len) / SECTOR);
 	return 0;
+}
+
+static void all_clean(struct sim_disk *d)
+{
+	d->dirty_from = d->size / SECTOR;
+	d->dirty_to = 0;
 }
 
 static int disk_sync(void *arg)
@@ -40,12 +48,13 @@ static int disk_sync(void *arg)
 	struct sim_disk *d = arg;
 	u32 i;
 
-	for (i = 0; i < d->size / SECTOR; i++) {
+	for (i = d->dirty_from; i < d->dirty_to; i++) {
 		if (!d->dirty[i])
 			continue;
 		memcpy(d->media + i * SECTOR, d->cache + i * SECTOR, SECTOR);
 		d->dirty[i] = 0;
 	}
+	all_clean(d);
 	return 0;
 }
 
@@ -58,7 +67,7 @@ static void power_cut(struct sim_disk *d, struct prng *r)
 {
 	u32 i, keep = prng_below(r, 3) * 500000;
 
-	for (i = 0; i < d->size / SECTOR; i++) {
+	for (i = d->dirty_from; i < d->dirty_to; i++) {
 		if (!d->dirty[i])
 			continue;
 		if (prng_chance(r, keep))
@@ -67,6 +76,7 @@ static void power_cut(struct sim_disk *d, struct prng *r)
 			memcpy(d->cache + i * SECTOR, d->media + i * SECTOR, SECTOR);
 		d->dirty[i] = 0;
 	}
+	all_clean(d);
 }
 
 void disk_init(struct sim_node *node)
@@ -80,6 +90,7 @@ void disk_init(struct sim_node *node)
 	d->media = calloc(1, d->size);
 	d->cache = calloc(1, d->size);
 	d->dirty = calloc(1, d->size / SECTOR);
+	all_clean(d);
 }
 
 void disk_free(struct sim_node *node)

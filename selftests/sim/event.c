@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The virtual clock's agenda: a binary heap over a pool. Events at the same
+ * The virtual clock's agenda: a heap with four children each over a pool. Events at the same
  * time happen in the order they were added.
  */
 #include <stdlib.h>
 #include "sim.h"
+
+#define WAYS 4
 
 void sim_events_init(struct sim_events *e)
 {
@@ -33,7 +35,8 @@ void sim_events_free(struct sim_events *e)
 
 static bool before(const struct sim_heap_item *a, const struct sim_heap_item *b)
 {
-	return a->at != b->at ? a->at < b->at : a->order < b->order;
+	/* without a jump: it could not be predicted */
+	return (a->at < b->at) | ((a->at == b->at) & (a->rank < b->rank));
 }
 
 static void grow(struct sim_events *e)
@@ -62,10 +65,10 @@ struct sim_event *sim_event_add(struct sim *sim, u64 at, u8 type, u32 end)
 	item.at = at < sim->now ? sim->now : at;
 	item.order = e->order++;
 	item.index = e->free_list[--e->free_count];
-	for (i = e->count++; i; i = (i - 1) / 2) {
-		if (!before(&item, &e->heap[(i - 1) / 2]))
+	for (i = e->count++; i; i = (i - 1) / WAYS) {
+		if (!before(&item, &e->heap[(i - 1) / WAYS]))
 			break;
-		e->heap[i] = e->heap[(i - 1) / 2];
+		e->heap[i] = e->heap[(i - 1) / WAYS];
 	}
 	e->heap[i] = item;
 	e->high = max(e->high, e->count);
@@ -82,17 +85,18 @@ bool sim_event_next(struct sim *sim, struct sim_event *out)
 {
 	struct sim_events *e = &sim->events;
 	struct sim_heap_item last;
-	u32 i, child;
+	u32 i, child, first, end;
 
 	if (!e->count)
 		return false;
 	*out = e->pool[e->heap[0].index];
 	e->free_list[e->free_count++] = e->heap[0].index;
 	last = e->heap[--e->count];
-	for (i = 0; (child = 2 * i + 1) < e->count; i = child) {
-		if (child + 1 < e->count &&
-		    before(&e->heap[child + 1], &e->heap[child]))
-			child++;
+	for (i = 0; (first = WAYS * i + 1) < e->count; i = child) {
+		end = min(first + WAYS, e->count);
+		for (child = first++; first < end; first++)
+			if (before(&e->heap[first], &e->heap[child]))
+				child = first;
 		if (!before(&e->heap[child], &last))
 			break;
 		e->heap[i] = e->heap[child];

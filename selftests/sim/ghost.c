@@ -282,8 +282,10 @@ void ghost_vc_seen(struct ghost *g, u32 from, const struct pbft_view_change *m)
 void ghost_sent(struct sim *sim, u32 from, u32 to, const void *msg, u32 len)
 {
 	const struct pbft_hdr *h = msg;
+	struct pbft_head head;
 
-	if (h->type == PBFT_VIEW_CHANGE)
+	if (h->type == PBFT_VIEW_CHANGE &&
+	    pbft_wire_check(&sim->id, msg, len, &head) == PBFT_OK)
 		ghost_vc_seen(sim->ghost, from, msg);
 }
 
@@ -376,7 +378,7 @@ void ghost_born(struct sim_node *node, bool remembers)
 	gn->committed = 0;
 	gn->checkpoint = 0;
 	gn->pending = false;
-	gn->batches = 0;
+	gn->proofs = 0;
 	/* what a journal says it still repeats, even if it is not all */
 	if (remembers || node->disk.on)
 		return;

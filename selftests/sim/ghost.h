@@ -10,6 +10,7 @@
 #include "sim.h"
 
 #define GHOST_DIGESTS	24	/* digests pre-prepared at one sequence number */
+#define GHOST_TOUCHED	16
 #define GHOST_RING	512	/* sequence numbers of P and Q remembered per replica */
 
 struct ghost_pp {
@@ -62,7 +63,9 @@ struct ghost_node {
 	/* of this life, for monotony */
 	u64 view, h, exec, committed, checkpoint;
 	bool pending;
-	u64 batches;		/* counter at the last look */
+	u64 proofs;		/* COMMITTED-PROOFs at the last look */
+	u64 touched[GHOST_TOUCHED];	/* numbers that may have committed since */
+	u32 touched_count;
 	u64 apply_next;		/* the next APPLY, since bind or install */
 	struct pbft_digest apply_chain;
 	u64 apply_time;

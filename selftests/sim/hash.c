@@ -83,12 +83,20 @@ void pbft_hash(struct pbft_digest *out, const struct pbft_iov *iov,
 u64 sim_hash64(const void *data, u32 len)
 {
 	const u8 *p = data;
-	u64 a = len ^ 0x589965cc75374cc3ull, b = 0x8ebc6af09c88c6e3ull, w[2];
+	u64 a = len ^ 0x589965cc75374cc3ull, b = 0x8ebc6af09c88c6e3ull, w[4];
 
-	for (; len >= 16; len -= 16, p += 16) {
+	/* two at a time, neither waits for the other */
+	for (; len >= 32; len -= 32, p += 32) {
+		memcpy(w, p, 32);
+		a = mum(a ^ w[0], w[1] ^ 0xe7037ed1a0b428dbull) + w[0];
+		b = mum(b ^ w[2], w[3] ^ 0xa0761d6478bd642full) + w[2];
+	}
+	if (len >= 16) {
 		memcpy(w, p, 16);
 		a = mum(a ^ w[0], b ^ w[1] ^ 0xe7037ed1a0b428dbull) + b;
 		b = prng_rotl(b, 29) ^ w[0];
+		len -= 16;
+		p += 16;
 	}
 	w[0] = 0;
 	w[1] = 0;

@@ -1,228 +1,249 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Was what the clients saw linearizable? Each key is a register with get, put
- * and compare-and-swap, checked on its own: Wing and Gong's search with Lowe's
- * memory of (set of operations taken, value) already tried. Operations without
- * an answer may have happened at any time after they were sent, or not at all.
+ * and compare-and-swap, checked on its own; linearizability is local.
+ *
+ * No value is written twice and every answer tells the value before, so nothing
+ * has to be searched for. All that saw one value, its write first, are one
+ * group; a write that was answered names the group it follows at once. The
+ * groups form chains: one from the initial value, and one from each put without
+ * an answer whose value was seen. A chain is right if no group in it was
+ * answered wholly or partly before one ahead of it was asked; what remains is an
+ * order of the chains, of which there are few. Operations without an answer
+ * whose value nobody saw need not have happened: leaving them out permits every
+ * order that putting them in would.
  */
 #include <stdlib.h>
 #include "ghost.h"
 
-#define WORDS		32	/* up to 2048 operations on a key */
-#define STEPS_MAX	2000000
-
-struct entry {			/* a call, or a return with match == NULL */
-	struct entry *prev, *next, *match;
-	const struct sim_op *op;
-	u64 at;
-	u32 id;
-};
-
-struct memo {
-	u64 taken[WORDS];
+struct group {			/* a value: who wrote it, and all that saw it */
 	u64 value;
-	bool used;
+	const struct sim_op *by;	/* NULL: the initial value */
+	struct group *next;
+	bool follows;		/* some group's next */
+	bool needed;		/* the write happened */
+	u64 asked;		/* latest call in it */
+	u64 answered;		/* earliest return in it */
 };
 
-struct search {
+struct chain {
+	u64 asked, answered;
+	bool placed;
+};
+
+struct history {
 	struct sim *sim;
-	struct entry head;
-	struct entry *entries;
-	u32 count, words;
-	u64 taken[WORDS];
-	struct memo *memo;
-	u32 memo_cap, memo_count;
-	struct entry **stack;
-	u64 *values;
-	u64 steps;
+	u8 key;
+	struct group *groups;	/* by value */
+	u32 count;
+	struct chain *chains;	/* the initial value's first */
+	u32 chain_count;
 };
 
-static bool same_set(const struct search *s, const u64 *a, const u64 *b)
+static void not_linear(struct history *h, const struct sim_op *op, const char *why)
 {
-	return !memcmp(a, b, s->words * sizeof(u64));
+	sim_violation(h->sim, "18 history: key %u is not linearizable: request %u %llu.%llu %s",
+		      h->key, op->client, llu(op->session), llu(op->t), why);
 }
 
-static struct memo *memo_place(struct search *s, struct memo *t, u32 cap,
-			       const u64 *taken, u64 value)
+static bool writes(const struct sim_op *op)
 {
-	u64 at = sim_hash64(taken, s->words * sizeof(u64)) ^ prng_mix(value);
-
-	for (;; at++) {
-		struct memo *m = &t[at & (cap - 1)];
-
-		if (!m->used || (m->value == value && same_set(s, m->taken, taken)))
-			return m;
-	}
+	return op->kind == KV_PUT || (op->kind == KV_CAS && op->cas_done);
 }
 
-/* Return: false if this was tried before. */
-static bool memo_add(struct search *s, u64 value)
+static u64 written(const struct sim_op *op)
 {
-	struct memo *m, *old = s->memo;
-	u32 i, cap = s->memo_cap;
-
-	if (2 * s->memo_count >= cap) {
-		s->memo_cap = cap ? 2 * cap : 256;
-		s->memo = calloc(s->memo_cap, sizeof(*s->memo));
-		for (i = 0; i < cap; i++)
-			if (old[i].used)
-				*memo_place(s, s->memo, s->memo_cap, old[i].taken,
-					    old[i].value) = old[i];
-		free(old);
-	}
-	m = memo_place(s, s->memo, s->memo_cap, s->taken, value);
-	if (m->used)
-		return false;
-	m->used = true;
-	m->value = value;
-	memcpy(m->taken, s->taken, s->words * sizeof(u64));
-	s->memo_count++;
-	return true;
+	return op->kind == KV_PUT ? op->a : op->b;
 }
 
-/* Can @op take effect now, with what its client saw? */
-static bool fits(const struct sim_op *op, u64 *value)
+static int cmp_group(const void *a, const void *b)
 {
-	u64 before = *value;
-	bool done = false;
+	const struct group *x = a, *y = b;
 
-	if (op->kind == KV_PUT) {
-		*value = op->a;
-	} else if (op->kind == KV_CAS && before == op->a) {
-		*value = op->b;
-		done = true;
-	}
-	return !op->done || (op->value == before &&
-			     (op->kind != KV_CAS || op->cas_done == done));
+	return x->value < y->value ? -1 : x->value > y->value;
 }
 
-static void lift(struct entry *e)
+static struct group *find(struct history *h, u64 value)
 {
-	e->prev->next = e->next;
-	e->next->prev = e->prev;
-	e->match->prev->next = e->match->next;
-	e->match->next->prev = e->match->prev;
+	struct group want = { .value = value };
+
+	return bsearch(&want, h->groups, h->count, sizeof(want), cmp_group);
 }
 
-static void unlift(struct entry *e)
+/* Every value that may have been written, whether it was or not. */
+static void collect(struct history *h)
 {
-	e->match->prev->next = e->match;
-	e->match->next->prev = e->match;
-	e->prev->next = e;
-	e->next->prev = e;
-}
+	struct sim *sim = h->sim;
+	u32 i;
 
-static int cmp_entry(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	if (x->at != y->at)
-		return x->at < y->at ? -1 : 1;
-	/* at one instant calls come first: that permits more orders */
-	return (x->op == NULL) - (y->op == NULL);
-}
-
-/* 1: linearizable, 0: not, -1: gave up. */
-static int search(struct search *s)
-{
-	struct entry *e = s->head.next;
-	u64 value = 0, next;
-	u32 depth = 0;
-
-	while (s->head.next != &s->head) {
-		if (++s->steps > STEPS_MAX)
-			return -1;
-		if (e != &s->head && e->op) {
-			next = value;
-			if (fits(e->op, &next)) {
-				s->taken[e->id / 64] |= 1ull << e->id % 64;
-				if (memo_add(s, next)) {
-					s->stack[depth] = e;
-					s->values[depth++] = value;
-					value = next;
-					lift(e);
-					e = s->head.next;
-					continue;
-				}
-				s->taken[e->id / 64] &= ~(1ull << e->id % 64);
-			}
-			e = e->next;
-			continue;
-		}
-		/* a return (or only such are left that never came): go back */
-		if (e == &s->head || e->at == U64_MAX)
-			return 1;
-		if (!depth)
-			return 0;
-		e = s->stack[--depth];
-		value = s->values[depth];
-		s->taken[e->id / 64] &= ~(1ull << e->id % 64);
-		unlift(e);
-		e = e->next;
-	}
-	return 1;
-}
-
-static void build(struct search *s, u8 key)
-{
-	struct sim *sim = s->sim;
-	struct entry *prev = &s->head, *raw;
-	u32 i, n = 0;
-
-	raw = s->entries;
+	h->groups[h->count++] = (struct group){ .needed = true, .answered = U64_MAX };
 	for (i = 0; i < sim->op_count; i++) {
 		const struct sim_op *op = &sim->ops[i];
 
-		if (op->key != key || (!op->done && op->kind == KV_GET))
+		if (op->key != h->key || op->kind == KV_GET || (op->done && !writes(op)))
 			continue;
-		raw[n].op = op;
-		raw[n].at = op->invoke;
-		raw[n].id = n / 2;
-		raw[n + 1].op = NULL;
-		raw[n + 1].at = op->done ? op->done : U64_MAX;
-		raw[n + 1].id = n / 2;
-		n += 2;
+		h->groups[h->count++] = (struct group){
+			.value = written(op), .by = op, .needed = op->done,
+			.asked = op->invoke,
+			.answered = op->done ? op->done : U64_MAX,
+		};
 	}
-	s->count = n / 2;
-	qsort(raw, n, sizeof(*raw), cmp_entry);
-	for (i = 0; i < n; i++) {
-		u32 j;
+	qsort(h->groups, h->count, sizeof(*h->groups), cmp_group);
+	for (i = 1; i < h->count; i++)
+		if (h->groups[i].value == h->groups[i - 1].value)
+			not_linear(h, h->groups[i].by, "writes a value a second time");
+}
 
-		raw[i].prev = prev;
-		prev->next = &raw[i];
-		prev = &raw[i];
-		for (j = i + 1; raw[i].op && j < n; j++)
-			if (!raw[j].op && raw[j].id == raw[i].id)
-				raw[i].match = &raw[j];
+/* @op, which wrote, came at once after the value @before. */
+static bool follow(struct history *h, u64 before, const struct sim_op *op)
+{
+	struct group *g = find(h, before), *mine = find(h, written(op));
+
+	if (!g) {
+		not_linear(h, op, "replaced a value that was never written");
+		return false;
 	}
-	prev->next = &s->head;
-	s->head.prev = prev;
+	g->needed = true;
+	if (g->next == mine)
+		return false;
+	if (g->next || mine->follows || g == mine) {
+		not_linear(h, op, "replaced a value that was replaced already");
+		return false;
+	}
+	g->next = mine;
+	mine->follows = true;
+	return true;
+}
+
+static void answered(struct history *h, const struct sim_op *op)
+{
+	struct group *g;
+
+	if (op->kind == KV_CAS && op->cas_done != (op->value == op->a)) {
+		not_linear(h, op, "compared wrongly");
+		return;
+	}
+	if (writes(op)) {
+		follow(h, op->value, op);
+		return;
+	}
+	g = find(h, op->value);
+	if (!g) {
+		not_linear(h, op, "saw a value that was never written");
+		return;
+	}
+	if (g->by && op->done < g->by->invoke)
+		not_linear(h, op, "saw a value that was yet to be written");
+	g->needed = true;
+	g->asked = max(g->asked, op->invoke);
+	g->answered = min(g->answered, op->done);
+}
+
+static void link_groups(struct history *h)
+{
+	struct sim *sim = h->sim;
+	bool more = true;
+	u32 i;
+
+	for (i = 0; i < sim->op_count; i++)
+		if (sim->ops[i].key == h->key && sim->ops[i].done)
+			answered(h, &sim->ops[i]);
+	/* a CAS without answer whose value was seen took place, and found what it wanted */
+	while (more && !sim_failed(sim)) {
+		more = false;
+		for (i = 0; i < h->count; i++) {
+			const struct group *g = &h->groups[i];
+
+			if (g->needed && g->by && !g->by->done && g->by->kind == KV_CAS)
+				more |= follow(h, g->by->a, g->by);
+		}
+	}
+}
+
+/* Return: groups in the chain that begins with @g. */
+static u32 walk(struct history *h, const struct group *g)
+{
+	struct chain *c = &h->chains[h->chain_count++];
+	u32 length = 0;
+
+	c->asked = 0;
+	c->answered = U64_MAX;
+	for (; g; g = g->next) {
+		if (g->answered < c->asked)
+			not_linear(h, g->by, "or one that saw its value was answered before one ahead of it was made");
+		c->asked = max(c->asked, g->asked);
+		c->answered = min(c->answered, g->answered);
+		length++;
+	}
+	return length;
+}
+
+/* May @c come before all that are not placed yet? */
+static bool may_be_next(const struct history *h, const struct chain *c)
+{
+	u32 i;
+
+	for (i = 0; i < h->chain_count; i++) {
+		const struct chain *other = &h->chains[i];
+
+		if (other != c && !other->placed && other->answered < c->asked)
+			return false;
+	}
+	return true;
+}
+
+static bool place_chains(struct history *h)
+{
+	u32 i, left;
+
+	if (!may_be_next(h, &h->chains[0]))
+		return false;
+	h->chains[0].placed = true;
+	for (left = h->chain_count - 1; left; left--) {
+		for (i = 1; i < h->chain_count; i++)
+			if (!h->chains[i].placed && may_be_next(h, &h->chains[i]))
+				break;
+		if (i == h->chain_count)
+			return false;
+		h->chains[i].placed = true;
+	}
+	return true;
+}
+
+static void judge(struct history *h)
+{
+	u32 i, needed = 0, walked = 0;
+
+	walked += walk(h, find(h, 0));
+	for (i = 0; i < h->count; i++) {
+		const struct group *g = &h->groups[i];
+
+		needed += g->needed;
+		if (g->needed && g->by && !g->follows)
+			walked += walk(h, g);
+	}
+	if (sim_failed(h->sim))
+		return;
+	if (walked != needed)
+		sim_violation(h->sim, "18 history: key %u is not linearizable: values follow one another in a circle",
+			      h->key);
+	else if (!place_chains(h))
+		sim_violation(h->sim, "18 history: key %u is not linearizable: no order of its writes agrees with real time",
+			      h->key);
 }
 
 static void check_key(struct sim *sim, u8 key)
 {
-	struct search s = { .sim = sim };
-	int ok;
+	struct history h = { .sim = sim, .key = key };
 
-	s.entries = calloc(2 * sim->op_count + 1, sizeof(*s.entries));
-	build(&s, key);
-	s.words = DIV_ROUND_UP(s.count + 1, 64);
-	if (s.words <= WORDS) {
-		s.stack = calloc(s.count + 1, sizeof(*s.stack));
-		s.values = calloc(s.count + 1, sizeof(*s.values));
-		ok = search(&s);
-		if (!ok)
-			sim_violation(sim, "18 history: the %u operations on key %u are not linearizable",
-				      s.count, key);
-		else if (ok < 0)
-			sim->stats.undecided++;
-	} else {
-		sim->stats.undecided++;
-	}
-	free(s.entries);
-	free(s.stack);
-	free(s.values);
-	free(s.memo);
+	h.groups = calloc(sim->op_count + 1, sizeof(*h.groups));
+	h.chains = calloc(sim->op_count + 1, sizeof(*h.chains));
+	collect(&h);
+	link_groups(&h);
+	if (!sim_failed(sim))
+		judge(&h);
+	free(h.groups);
+	free(h.chains);
 }
 
 static int cmp_exec(const void *a, const void *b)
@@ -258,7 +279,8 @@ static void check_witness(struct sim *sim)
 		if (op->done && op->done < latest)
 			sim_violation(sim, "18 history: request %u %llu.%llu was answered before one executed ahead of it was made",
 				      op->client, llu(op->session), llu(op->t));
-		if (op->done && (op->value != op->exec.value || op->status != op->exec.status))
+		if (op->done && (op->value != op->exec.value || op->status != op->exec.status ||
+				 op->cas_done != op->exec.done))
 			sim_violation(sim, "18 history: client %u accepted another result for %llu.%llu than was executed",
 				      op->client, llu(op->session), llu(op->t));
 		latest = max(latest, op->invoke);

@@ -110,7 +110,7 @@ void net_send(struct sim *sim, u32 from, u32 to, struct pbft_buf *buf)
 
 	if (sim->intercept && sim->intercept(sim, from, to, buf))
 		return;
-	if (net->replay) {
+	if (net->replay || sim->plan.byz) {
 		archive(sim, from, to, buf);
 		if (prng_chance(&sim->rng_net, net->replay))
 			replay(sim);

@@ -102,17 +102,18 @@ void sim_plan(struct sim_plan *p, u64 seed, const struct sim_options *opt)
 		p->byz_clients = 0;
 	p->clients += p->byz_clients;
 	p->faults &= opt->faults;
-	if (opt->short_run || c->n > 13) {
-		p->ops = min_t(u32, p->ops, 15);
-		p->chaos /= 3;
-	}
 	/* its own stream: what the seed decides else stays what it is */
 	prng_seed(&r, seed, 8);
-	if (opt->journal && prng_chance(&r, 400000)) {
+	if (prng_chance(&r, 400000)) {
 		p->journal = prng_range(&r, 1, 3) * 2 << 20;
 		p->sync_delay = prng_range(&r, 50, prng_chance(&r, 300000) ? 20000 : 2000) * 1000;
 	} else {
 		p->faults &= ~SIM_F_DISK;
+	}
+	feature_apply(p, opt);
+	if (opt->short_run || c->n > 13) {
+		p->ops = min_t(u32, p->ops, 15);
+		p->chaos /= 3;
 	}
 	p->settle = 60 * c->t_max + 100 * c->t_base;
 	c->self = 0;
@@ -137,11 +138,12 @@ void sim_plan_print(const struct sim_plan *p, u64 seed)
 	       (unsigned long long)(c->t_heartbeat / MS),
 	       (unsigned long long)(c->t_resend / MS),
 	       (unsigned long long)(c->t_rejoin / MS));
-	printf("  clients %u (%u faulty) window %u ops %u keys %u mtu %u delay %llu-%lluus loss %u dup %u reorder %u replay %u corrupt %u ppm, faults %#x every %llums for %llums\n",
+	printf("  clients %u (%u faulty) window %u ops %u keys %u mtu %u delay %llu-%lluus loss %u dup %u reorder %u replay %u corrupt %u ppm, faults %#x every %llums for %llums journal %u sync %lluus\n",
 	       p->clients, p->byz_clients, p->window, p->ops, p->keys, p->mtu,
 	       (unsigned long long)(p->delay_min / 1000),
 	       (unsigned long long)(p->delay_max / 1000),
 	       p->loss, p->dup, p->reorder, p->replay, p->corrupt, p->faults,
 	       (unsigned long long)(p->chaos_every / MS),
-	       (unsigned long long)(p->chaos / MS));
+	       (unsigned long long)(p->chaos / MS), p->journal,
+	       (unsigned long long)(p->sync_delay / 1000));
 }

@@ -165,6 +165,8 @@ void replica_leave(struct sim_node *node)
 	struct pbft_out outs[OUT_MAX];
 	unsigned int i, count;
 
+	if (!node->byz)
+		tables_look(node);
 	while ((count = pbft_ready(node->core, outs, OUT_MAX))) {
 		for (i = 0; i < count; i++) {
 			sim_alloc.owner = 0;
@@ -232,6 +234,8 @@ static void step(struct sim_node *node, const struct pbft_head *head, struct pbf
 	if (node->disk.on && !pbft_gate_open(&node->disk.gate))
 		return;
 	check_inner(node, buf, &verdict);
+	if (!node->byz)
+		ghost_hears(node, head);
 	now = replica_enter(node);
 	pbft_step(node->core, now, &pkt, &verdict);
 	replica_leave(node);

@@ -44,7 +44,8 @@ void sim_init(struct sim *sim, u64 seed, const struct sim_plan *plan)
 	prng_seed(&sim->rng_client, seed, 3);
 	prng_seed(&sim->rng_chaos, seed, 4);
 	prng_seed(&sim->rng_byz, seed, 5);
-	prng_seed(&sim->rng_disk, seed, 6);
+	prng_seed(&sim->rng_aim, seed, 6);
+	prng_seed(&sim->rng_disk, seed, 9);
 	sim_events_init(&sim->events);
 	sim->stats.memory_bound = pbft_config_memory(&plan->cfg);
 	sim->nodes = calloc(sim->id.n, sizeof(*sim->nodes));
@@ -79,6 +80,9 @@ void sim_free(struct sim *sim)
 	net_free(sim);
 	for (i = 0; i < sim->id.n; i++) {
 		sim->stats.memory = max(sim->stats.memory, sim_alloc.high[i + 1]);
+		if (!sim->nodes[i].byz)
+			sim->stats.full[SIM_T_MEMORY].high =
+				max(sim->stats.full[SIM_T_MEMORY].high, sim_alloc.high[i + 1]);
 		if (sim_alloc.live[i + 1])
 			sim_violation(sim, "memory: %llu bytes of replica %u leaked",
 				      llu(sim_alloc.live[i + 1]), i);

@@ -72,8 +72,13 @@ struct sim_event {
 };
 
 struct sim_heap_item {
-	u64 at, order;
-	u32 index;
+	u64 at;
+	union {
+		struct {
+			u64 index : 24, order : 40;
+		};
+		u64 rank;	/* by order; no two have the same */
+	};
 };
 
 struct sim_events {
@@ -100,7 +105,10 @@ enum sim_fault {
 	SIM_F_LOSSY, SIM_F_SLOW_LINK, SIM_F_LARGE_LOSS,
 	SIM_F_CRASH, SIM_F_WIPE, SIM_F_PAUSE, SIM_F_CLOCK,
 	SIM_F_DAEMON_DIES, SIM_F_DAEMON_SLOW, SIM_F_NOMEM, SIM_F_CLIENT_REBOOT,
-	SIM_F_BLACKOUT, SIM_F_ROT,
+	SIM_F_DRAWN,		/* those above come by the clock, those below at moments */
+	SIM_F_AT_PREPARED = SIM_F_DRAWN, SIM_F_AT_COMMITTED, SIM_F_AT_STABLE,
+	SIM_F_AT_NEW_VIEW,
+	SIM_F_BLACKOUT, SIM_F_ROT,	/* by the clock, to replicas with journals */
 	SIM_F_MAX
 };
 
@@ -113,13 +121,16 @@ struct sim_options {		/* from the command line */
 	u32 faults;		/* kinds allowed */
 	bool byzantine;
 	bool byz_clients;
-	bool journal;
 	bool short_run;
+	u64 without;		/* features left out: feature.c */
+	u64 until;		/* ms after which all heals; 0: by seed */
+	u32 ops, clients;	/* at most; 0: by seed */
 };
 
 struct sim_plan {
 	struct pbft_config cfg;
 	u64 byz;		/* replicas that lie; never more than f */
+	u32 no_traits;		/* ways of lying that are switched off */
 	u32 clients, byz_clients;
 	u32 window;		/* operations a client keeps outstanding */
 	u32 ops;		/* per client, at most */
@@ -141,6 +152,13 @@ struct sim_plan {
 
 void sim_plan(struct sim_plan *plan, u64 seed, const struct sim_options *opt);
 void sim_plan_print(const struct sim_plan *plan, u64 seed);
+
+/* feature.c: what can be left out, by name */
+u32 feature_count(void);
+const char *feature_name(u32 i);
+const char *feature_parse(const char *list, u64 *set);
+void feature_print(u64 set);
+void feature_apply(struct sim_plan *p, const struct sim_options *opt);
 
 /* ---- app.c: the service behind a replica ------------------------------ */
 
@@ -171,6 +189,8 @@ struct kv_answer {		/* a result, kept small: the rest is filler */
 struct kv_client {
 	struct pbft_session s;
 	struct kv_answer answers[PBFT_CLIENT_WINDOW];
+	bool hashed;		/* not part of the digest: is that below up to date? */
+	struct pbft_digest digest;
 };
 
 struct kv_state {
@@ -214,9 +234,9 @@ void app_unbind(struct sim_node *node, bool lose_tail);
 void app_take(struct sim_node *node, struct pbft_out *out);
 void app_work(struct sim_node *node);
 void app_state_req(struct sim_node *node, u32 from, u64 seq);
-void app_state_resp(struct sim_node *node, const struct kv_state *state);
+void app_state_resp(struct sim_node *node, struct kv_state *state);
 void app_state_retry(struct sim_node *node, u64 seq);
-void app_digest(const struct kv_state *state, struct pbft_digest *out);
+void app_digest(struct kv_state *state, struct pbft_digest *out);
 void kv_result_bytes(const struct kv_answer *a, u8 *out);
 void app_free(struct sim_node *node);
 
@@ -224,7 +244,8 @@ void app_free(struct sim_node *node);
 
 struct sim_disk {
 	bool on;
-	u8 *media, *cache, *dirty;
+	u8 *media, *cache, *dirty;	/* dirty: of each sector */
+	u32 dirty_from, dirty_to;	/* none but between these */
 	u32 size;
 	struct pbft_journal journal;
 	struct pbft_gate gate;
@@ -286,8 +307,6 @@ u64 replica_now(const struct sim_node *node);
 struct pbft_buf *sim_buf(u32 len);
 /* Authentication appended for @to (the wire's way for the type); len grows. */
 struct pbft_buf *auth_seal(struct sim *sim, const void *msg, u32 from, u32 to);
-/* One entry. @entry: where in the trailer. */
-void auth_mac(const void *msg, u32 from, u32 to, u8 *out);
 bool auth_check(struct sim *sim, const void *msg, u32 len, u32 to);
 
 /* ---- net.c ------------------------------------------------------------- */
@@ -394,9 +413,9 @@ struct sim_byz {
 	u32 traits;
 	u32 rate;		/* ppm of messages meddled with at random */
 	struct byz_variant variants[BYZ_VARIANTS];
-	struct pbft_digest digests[BYZ_DIGESTS];	/* seen in this run */
+	struct pbft_digest digests[BYZ_DIGESTS];	/* seen in this run ... */
+	u64 digest_seqs[BYZ_DIGESTS];			/* ... at these numbers */
 	u32 digest_count;
-	u64 vc_claims;
 };
 
 void byz_init(struct sim *sim);
@@ -414,6 +433,8 @@ void ghost_free(struct ghost *g);
 void ghost_out(struct sim_node *node, const struct pbft_out *out);
 /* What any replica sends, as it really leaves it (liars included). */
 void ghost_sent(struct sim *sim, u32 from, u32 to, const void *msg, u32 len);
+/* A message goes into a correct replica's core. */
+void ghost_hears(struct sim_node *node, const struct pbft_head *head);
 /* After every event on a correct replica. */
 void ghost_check(struct sim_node *node);
 void ghost_born(struct sim_node *node, bool remembers);
@@ -447,11 +468,29 @@ const char *trace_end(u32 end);
 
 enum sim_phase { SIM_CHAOS, SIM_SETTLE, SIM_CONVERGE, SIM_QUIET, SIM_DONE };
 
+/* ---- tables.c: what is bounded, and how far it is used ------------------ */
+
+enum sim_table {
+	SIM_T_MEMORY, SIM_T_BATCHES, SIM_T_OUTBOX, SIM_T_PENDING, SIM_T_HELD,
+	SIM_T_WANTED, SIM_T_SLOTS, SIM_T_Q, SIM_T_CLAIMS, SIM_T_OWN, SIM_T_CLIENTS,
+	SIM_T_REPLIES, SIM_T_GUARDED, SIM_TABLES
+};
+
+struct sim_full {
+	u64 high, bound;
+};
+
+const char *table_name(enum sim_table t);
+/* Before a correct replica's outbox is emptied. */
+void tables_look(struct sim_node *node);
+void tables_audit(struct sim_node *node);
+
 struct sim_stats {
+	struct sim_full full[SIM_TABLES];
 	u64 events, batches, ops, virtual_ns, view, view_changes, crashes;
 	u64 memory;		/* most bytes one core held */
 	u64 memory_bound;
-	u64 state_transfers, recovered, nulls, undecided, resumed, compactions;
+	u64 state_transfers, recovered, nulls, resumed, compactions;
 };
 
 struct sim {
@@ -460,7 +499,7 @@ struct sim {
 	struct pbft_wire_id id;
 	u64 now;
 	struct sim_events events;
-	struct prng rng_net, rng_app, rng_client, rng_chaos, rng_byz, rng_disk;
+	struct prng rng_net, rng_app, rng_client, rng_chaos, rng_byz, rng_aim, rng_disk;
 	struct sim_node *nodes;
 	struct sim_client *clients;
 	u32 client_count;
@@ -504,6 +543,11 @@ void chaos_begin(struct sim *sim);
 void chaos_act(struct sim *sim);
 void chaos_repair(struct sim *sim, u32 end, u32 fault);
 void chaos_heal(struct sim *sim);
+
+/* aim.c: in the order of SIM_F_AT_* */
+enum sim_moment { SIM_AT_PREPARED, SIM_AT_COMMITTED, SIM_AT_STABLE, SIM_AT_NEW_VIEW };
+
+void aim_at(struct sim_node *node, enum sim_moment what);
 
 static inline struct sim_node *sim_correct(struct sim *sim, u32 i)
 {

@@ -67,6 +67,11 @@ static void describe_view_change(const struct pbft_view_change *m, char *out, si
 	u32 i, ps = le32_to_cpu(m->p_count), cs = le32_to_cpu(m->c_count);
 	int n;
 
+	if (sizeof(*m) + cs * sizeof(*c) + (u64)(ps + le32_to_cpu(m->q_count)) * sizeof(*p) !=
+	    le32_to_cpu(m->hdr.length)) {
+		snprintf(out, size, " malformed");
+		return;
+	}
 	n = snprintf(out, size, " h %llu c", llu(le64_to_cpu(m->h)));
 	for (i = 0; i < cs && (size_t)n < size; i++)
 		n += snprintf(out + n, size - n, " %llu", llu(le64_to_cpu(c[i].seq)));
@@ -85,6 +90,10 @@ static void describe_new_view(const struct pbft_new_view *m, char *out, size_t s
 	const struct pbft_digest *x = (const void *)(v + vs);
 	int n;
 
+	if (sizeof(*m) + vs * sizeof(*v) + (u64)xs * sizeof(*x) != le32_to_cpu(m->hdr.length)) {
+		snprintf(out, size, " malformed");
+		return;
+	}
 	n = snprintf(out, size, " base %llu v", llu(le64_to_cpu(m->base)));
 	for (i = 0; i < vs && (size_t)n < size; i++)
 		n += snprintf(out + n, size - n, " %u", le32_to_cpu(v[i].origin));

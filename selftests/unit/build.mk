@@ -56,3 +56,8 @@ unit-decide-lib = -lcrypto
 progs += unit-journal
 unit-journal-src = selftests/unit/test-journal.c userspace/libpbft/hash.c $(core-src)
 unit-journal-lib = -lcrypto
+
+progs += unit-core
+unit-core-src = selftests/unit/test-core.c selftests/unit/core-peers.c \
+	userspace/libpbft/hash.c $(core-src)
+unit-core-lib = -lcrypto -Wl,--wrap=malloc,--wrap=calloc

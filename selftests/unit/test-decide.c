@@ -106,6 +106,17 @@ static bool valid(struct pbft_view_change *m)
 	return v;
 }
 
+/* Well-formed, but for their number. */
+static struct pbft_view_change *many_p(u32 count)
+{
+	struct claim c[L + 3] = { { 'C', 0, 0, 'z' } };
+	u32 i;
+
+	for (i = 1; i <= count; i++)
+		c[i] = (struct claim){ 'P', i, 2, 'a' };
+	return vc(1, 3, 0, c);
+}
+
 static void test_valid(void)
 {
 	ok(valid(VC(1, 3, 0, C0, { 'P', 1, 2, 'a' }, { 'Q', 1, 2, 'a' }, { 'Q', 1, 1, 'b' })),
@@ -125,6 +136,7 @@ static void test_valid(void)
 	   "one digest twice in Q");
 	ok(!valid(VC(1, 9, 0, C0, { 'Q', 1, 7, 'a' }, { 'Q', 1, 6, 'b' }, { 'Q', 1, 5, 'c' },
 		     { 'Q', 1, 4, 'd' }, { 'Q', 1, 3, 'e' })), "five digests in Q");
+	ok(!valid(many_p(L + 1)), "more P than the window has numbers");
 	ok(!valid(VC(1, 3, 0, C0, { 'Q', 2, 1, 'a' }, { 'Q', 1, 1, 'a' })), "Q not in order");
 	ok(!valid(VC(1, 3, 4, { 'C', 8, 0, 'z' })), "h between checkpoints");
 	ok(!valid(VC(1, 3, 0, { 'C', 3, 0, 'z' })), "C between checkpoints");

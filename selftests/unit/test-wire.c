@@ -365,6 +365,11 @@ static void test_inner(void)
 	ok(pbft_wire_check(&id, msg, len, &it.head) == PBFT_DROP_MALFORMED,
 	   "a BATCH holds all its requests");
 	free(msg);
+	msg = make_batch(PBFT_BATCH, false, &len);
+	((struct pbft_hdr *)msg)->length = cpu_to_le32(len - PBFT_MAC_LEN - 1);
+	ok(pbft_wire_check(&id, msg, len - 1, &it.head) == PBFT_DROP_MALFORMED,
+	   "a BATCH is padded to its end");
+	free(msg);
 	msg = make(PBFT_COMMIT, &len);
 	ok(!pbft_inner_first(msg, len, N, &it), "a COMMIT holds none");
 	free(msg);

@@ -255,6 +255,7 @@ static int execute(struct exec *x, const void *op, u32 len, u8 *status)
 static int load_session(struct pbft_store *st, u32 client,
 			struct pbft_session *s, bool *known)
 {
+	const struct pbft_session_rec *rec;
 	u8 key[4];
 	MDB_val v;
 	int err;
@@ -263,13 +264,18 @@ static int load_session(struct pbft_store *st, u32 client,
 	memset(s, 0, sizeof(*s));
 	err = pbft_store_get(st, st->txn, st->session, key, sizeof(key), &v);
 	*known = !err;
-	if (!err) {
-		const struct pbft_session_rec *rec = v.mv_data;
-
-		s->session = le64_to_cpu(rec->session);
-		s->next = le64_to_cpu(rec->next);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	rec = v.mv_data;
+	if (v.mv_size != sizeof(*rec)) {
+		snprintf(st->err, sizeof(st->err),
+			 "%s: the database is damaged: the session of client %u is malformed",
+			 st->opts.dir, client);
+		return -EIO;
 	}
-	return err == -ENOENT ? 0 : err;
+	s->session = le64_to_cpu(rec->session);
+	s->next = le64_to_cpu(rec->next);
+	return 0;
 }
 
 static int save_session(struct pbft_store *st, u32 client,

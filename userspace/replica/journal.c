@@ -243,7 +243,7 @@ int rep_disk_open(struct pbft_replica *r, const struct pbft_replica_config *cfg,
 	rc = pbft_journal_file_size(d->fd, &bytes);
 	if (rc)
 		return rc;
-	*why = "the journal is too small: 16 MB, and twice the window in full batches, is the least";
+	*why = "the journal is too small: it takes 16 MB, and twice the window in full batches";
 	if (bytes < max(PBFT_JOURNAL_MIN, 2ull * core->l * core->batch_bytes))
 		return -ENOSPC;
 	*why = "there are no random numbers";

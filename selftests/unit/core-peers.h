@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One core, and messages made up for it: what its peers would need f + 1 liars,
+ * or much patience, to bring about. Everything is authentic here.
+ */
+#ifndef PBFT_TEST_CORE_PEERS_H
+#define PBFT_TEST_CORE_PEERS_H
+
+#include "core/core.h"
+
+#define PEERS_N		4
+#define PEERS_CLIENT	100
+#define PEERS_MS	1000000ull
+
+struct peers {
+	struct pbft_core *core;
+	struct pbft_config cfg;
+	struct pbft_wire_id id;
+	u64 now;
+	bool keep;		/* leave the outbox as it is */
+	bool repeat_v;		/* NEW-VIEWs name one VIEW-CHANGE twice */
+	u8 fail_type;		/* such messages find no memory: the first allocation fails */
+
+	/* what came out, since peers_forget() */
+	u32 out[PBFT_OUT_EVENT + 1];	/* by type */
+	u32 sent[PBFT_TYPE_MAX + 1];
+	u32 event[PBFT_EV_STOPPED + 1];
+	struct pbft_log_head applied;	/* the last one */
+	u32 applied_count;		/* its requests */
+	u64 snapshot, fetch;
+	u32 vc_q;			/* entries of Q in our last VIEW-CHANGE */
+	struct pbft_digest fetch_app;
+};
+
+/* A digest made of a letter. */
+struct pbft_digest peers_digest(char name);
+
+/* n = 4, k = 2, l = 4, replica 0; a client, an application bound if @genesis. */
+void peers_start(struct peers *p, bool genesis);
+void peers_stop(struct peers *p);
+void peers_forget(struct peers *p);
+void peers_drain(struct peers *p);
+struct pbft_status peers_status(const struct peers *p);
+
+/* Any message: @body after its header, its authentication after that. */
+void peers_send(struct peers *p, u8 type, u32 from, u64 view, u64 seq, const void *body,
+		u32 len);
+void peers_vote(struct peers *p, u8 type, u32 from, u64 view, u64 seq,
+		const struct pbft_digest *d);
+void peers_request(struct peers *p, u32 client, u64 t, u32 op_len);
+void peers_checkpoint(struct peers *p, u32 from, u64 seq, char app);
+void peers_committed(struct peers *p, u32 from, u64 seq, const struct pbft_digest *d);
+
+/* A batch of requests t, t + 1 ... of PEERS_CLIENT's. */
+struct peers_batch {
+	u64 seq, time, session, t;
+	u32 count, op_len;
+	bool ref;		/* the requests are not in it */
+};
+
+struct pbft_digest peers_batch_digest(const struct peers_batch *b);
+/* @authentic: this replica can tell that the request is the client's. */
+void peers_batch(struct peers *p, u8 type, u32 from, u64 view, const struct peers_batch *b,
+		 bool authentic);
+/* Pre-prepared, prepared and committed by all others. Primary: another one. */
+void peers_commit(struct peers *p, u64 view, const struct peers_batch *b);
+
+/* What one VIEW-CHANGE claims: one checkpoint, one P, up to two Q at a number. */
+struct peers_vc {
+	u64 h, c;
+	char c_app;		/* digest of the checkpoint; 0: genesis */
+	u64 seq;		/* of P and Q; 0: neither */
+	const struct pbft_digest *p;
+	u64 p_view;
+	const struct pbft_digest *q[2];	/* falling views */
+	u64 q_view[2];
+};
+
+/* From the others 1 to 3, all authentic, each acknowledged by the rest. */
+void peers_view_changes(struct peers *p, u64 view, const struct peers_vc vc[3]);
+/* A NEW-VIEW of the VIEW-CHANGEs sent last: @x at base + 1, if not NULL. */
+void peers_new_view(struct peers *p, u64 view, u64 base, char base_app,
+		    const struct pbft_digest *x);
+/* Into @view with nothing prepared and the checkpoint at @base. */
+void peers_enter(struct peers *p, u64 view, u64 base, char app);
+
+/* The @nth allocation from now fails; 0: none. */
+void peers_fail_alloc(u32 nth);
+
+#endif /* PBFT_TEST_CORE_PEERS_H */
