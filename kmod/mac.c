@@ -27,21 +27,26 @@ static bool family_known(const char *name)
 	return false;
 }
 
-const char *pbft_mac_check(const char *name)
+int pbft_mac_check(const char *name, const char **why)
 {
 	static const u8 probe[PBFT_KEY_LEN];
 	struct pbft_key *key;
 
-	if (!family_known(name))
-		return "the MAC must be hmac(...), cmac(...) or blake2...";
+	if (!family_known(name)) {
+		*why = "the MAC must be hmac(...), cmac(...) or blake2...";
+		return -EINVAL;
+	}
 	key = pbft_key_new(name, 0, probe);
 	if (IS_ERR(key)) {
-		if (PTR_ERR(key) == -ENOMEM)
-			return "no memory for a MAC key";
-		return "this kernel cannot make MACs by the algorithm of that name";
+		if (PTR_ERR(key) == -ENOMEM) {
+			*why = "no memory for a MAC key";
+			return -ENOMEM;
+		}
+		*why = "this kernel cannot make MACs by the algorithm of that name";
+		return -EINVAL;
 	}
 	pbft_key_free(key);
-	return NULL;
+	return 0;
 }
 
 struct pbft_key *pbft_key_new(const char *mac, u8 id, const u8 *bytes)

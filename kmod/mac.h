@@ -19,9 +19,11 @@ struct pbft_key {
 
 /**
  * pbft_mac_check() - can MACs be made by the algorithm of this name?
- * Return: NULL, or a sentence that says why not. May sleep.
+ * @name: as the crypto API knows it
+ * @why: set to a sentence that says why not
+ * Return: 0, -EINVAL, or -ENOMEM if it was not possible to find out. May sleep.
  */
-const char *pbft_mac_check(const char *name);
+int pbft_mac_check(const char *name, const char **why);
 
 /* A key of PBFT_KEY_LEN bytes; the caller wipes its copy. May sleep. ERR_PTR. */
 struct pbft_key *pbft_key_new(const char *mac, u8 id, const u8 *key);

@@ -37,11 +37,12 @@ static int mac_check(struct pbft_setup *s)
 {
 	struct nlattr *attr = s->info->attrs[PBFT_A_MAC];
 	const char *why;
+	int err;
 
 	if (!attr && s->inst)
 		return 0;
-	why = pbft_mac_check(s->conf.self.mac);
-	return why ? pbft_refuse_text(s->info->extack, attr, -EINVAL, why) : 0;
+	err = pbft_mac_check(s->conf.self.mac, &why);
+	return err ? pbft_refuse_text(s->info->extack, attr, err, why) : 0;
 }
 
 static int setup_identity(struct pbft_setup *s, bool nodes_given)

@@ -1,7 +1,32 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # The functional tests, in a VM with two CPUs; prints their TAP.
-# usage: scripts/kselftest.sh [TEST...]		(KVER chooses the kernel)
+#
+# usage: scripts/kselftest.sh [TEST...]
+#
+# HEARTBEAT is how long idle replicas stand still, to be looked at one by one.
+# KVER chooses the kernel, or FLAVOUR one of scripts/kernels; the module must have
+# been built for it. On those that have kmemleak, a last test looks for leaks.
+
 cd "$(dirname "$0")/.." || exit 1
-exec scripts/vm/vm run --smp 2 --mem 1024 --timeout "${KSELFTEST_TIMEOUT:-2300}" -- \
-	/selftests/run.sh "$@"
+limit=${KSELFTEST_TIMEOUT:-2300}
+cpus=2 mem=1024 leaks=true each=600
+# Debian's kernels cannot be told to fail; those of scripts/kernels can.
+settings='ALLOW_SKIP="no fault injection"'
+case ${FLAVOUR-} in
+debug) leaks=leak-check mem=2048 settings='' ;;
+uml) cpus=1 settings='' ;;
+lite) settings='' ;;
+esac
+if [ -n "${FLAVOUR-}" ]; then
+	KVER=$(scripts/kernels/build.sh --version "$FLAVOUR") || exit 1
+	export KVER
+	limit=${KSELFTEST_TIMEOUT:-14000} each=3600
+	settings="$settings DEADLINE=900"
+	HEARTBEAT=${HEARTBEAT-60s}
+fi
+settings="$settings HEARTBEAT=${HEARTBEAT-3s}"
+exec scripts/vm/vm run --smp "$cpus" --mem "$mem" --timeout "$limit" -- \
+	sh -c "$settings /selftests/run.sh -t $each \"\$@\"; status=\$?
+		$leaks || status=1
+		exit \$status" sh "$@"

@@ -6,14 +6,17 @@
 #
 # Replica i listens in namespace $NS$i, clients live in ${NS}c, the bridge in
 # ${NS}b. A replica of kind k is an instance "r" of the kernel with a pbftd bound
-# to it, u is pbftd --userspace.
+# to it, u is pbftd --userspace, n an instance with the null service, e a malicious
+# replica (evil-replica) with the traits in $TRAITS, x one that is not started.
 
 set -u
 NS=pb$$-
 T=$(mktemp -d "${TMPDIR:-/tmp}/pbft-test.XXXXXX") || exit 1
 DEADLINE=${DEADLINE:-120}	# seconds that anything may take; machines are slow
+SEED=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}	# of what is random
 PORT=7000
 FAMILY=4
+CLIENTS=100-109
 NAME=r
 TEST_N=0
 TEST_BAD=0
@@ -48,8 +51,8 @@ check()
 	shift
 	"$@" >"$T/check" 2>&1
 	ok $? "$what" || {
-		diag "$*"
-		sed 's/^/#   /' "$T/check" | head -n 20
+		diag "$*" | cut -c 1-200
+		sed 's/^/#   /' "$T/check" | cut -c 1-200 | head -n 40
 		return 1
 	}
 }
@@ -223,11 +226,14 @@ add_netns()
 	done
 }
 
-# address I: of replica I; c is the client
+# address I: of replica I; c is the client, s a stranger
 address()
 {
 	host=$1
-	[ "$host" = c ] && host=100
+	case $host in
+	c) host=100 ;;
+	s) host=101 ;;
+	esac
 	if [ "$FAMILY" = 6 ]; then
 		echo "fd00::$((host + 1))"
 	else
@@ -278,7 +284,7 @@ make_net()
 
 # ---- clusters ----------------------------------------------------------------------
 
-# make_conf N [Key=Value...]: $CONF and $KEYS for replicas 0..N-1, clients 100-109.
+# make_conf N [Key=Value...]: $CONF and $KEYS for replicas 0..N-1, clients $CLIENTS.
 # Idle clusters move slowly, so that replicas can be seen to agree.
 make_conf()
 {
@@ -286,7 +292,7 @@ make_conf()
 	shift
 	case "$*" in
 	*Heartbeat=*) ;;
-	*) set -- "$@" Heartbeat=3s ;;
+	*) set -- "$@" "Heartbeat=${HEARTBEAT:-3s}" ;;
 	esac
 	reps=
 	i=0
@@ -301,7 +307,7 @@ make_conf()
 	CONF=$T/$NAME.conf
 	KEYS=$T/$NAME.keys
 	# shellcheck disable=SC2086 # a list of options without blanks in them
-	pbftctl genconf --replica "${reps#,}" --clients 100-109 --keys "$KEYS" \
+	pbftctl genconf --replica "${reps#,}" --clients "$CLIENTS" --keys "$KEYS" \
 		$set_args >"$CONF" || bail "genconf"
 }
 
@@ -340,12 +346,28 @@ start_user()
 	eval "DAEMON_$id=$PID"
 }
 
+# start_null I [OPTION...]: an instance that is its own application
+start_null()
+{
+	id=$1
+	shift
+	kernel_setconf "$id" --service null --null-reply 8 && kernel_up "$id" "$@"
+}
+
+# start_evil I: a replica with the traits in $TRAITS
+start_evil()
+{
+	background "evil-$1" ip netns exec "$NS$1" evil-replica -c "$CONF" \
+		-k "$KEYS/replica-$1.key" -s "$1" -S "$SEED" -t "$TRAITS"
+	eval "DAEMON_$1=$PID"
+}
+
 daemon_pid()
 {
 	eval "echo \$DAEMON_$1"
 }
 
-# kind I: k or u
+# kind I: k, u, n, e or x
 kind()
 {
 	# shellcheck disable=SC2086 # one word for each replica
@@ -357,11 +379,12 @@ kind()
 # start_replica I [--genesis]
 start_replica()
 {
-	if [ "$(kind "$1")" = k ]; then
-		kernel_setconf "$1" && kernel_up "$@" && start_daemon "$1"
-	else
-		start_user "$@"
-	fi
+	case $(kind "$1") in
+	k) kernel_setconf "$1" && kernel_up "$@" && start_daemon "$1" ;;
+	u) start_user "$@" ;;
+	n) start_null "$@" ;;
+	e) start_evil "$1" ;;
+	esac
 }
 
 # for_kind KIND COMMAND [ARGUMENT...]: COMMAND I ARGUMENT... for replicas of a kind
@@ -379,7 +402,7 @@ for_kind()
 	done
 }
 
-# start_cluster KIND... : one of k or u for each replica, all new. The slow parts
+# start_cluster KIND... : one of k, u, n, e, x for each replica, all new. The slow parts
 # come first: a replica that waits long for the others starts a view change, and
 # is then not active in the view that they work in.
 start_cluster()
@@ -387,31 +410,45 @@ start_cluster()
 	KINDS="$*"
 	need pbftctl pbftd pbft-kv
 	case " $KINDS " in
-	*k*) need_module ;;
+	*[kn]*) need_module ;;
 	esac
 	for_kind k kernel_setconf
+	for_kind n kernel_setconf --service null --null-reply 8
 	for_kind u start_user --genesis
 	for_kind k kernel_up --genesis
+	for_kind n kernel_up --genesis
 	for_kind k start_daemon
+	for_kind e start_evil
 	wait_all wait_active
 }
 
-# wait_all COMMAND: COMMAND I for each replica
+# wait_all COMMAND: COMMAND I for each replica that is correct
 wait_all()
 {
 	i=0
-	for _ in $KINDS; do
-		"$1" $i || bail "replica $i: $1 failed"
+	for k in $KINDS; do
+		case $k in
+		[kun]) "$1" $i || bail "replica $i: $1 failed" ;;
+		esac
 		i=$((i + 1))
 	done
 }
 
 # ---- looking at replicas -------------------------------------------------------------
 
+# in_kernel I: is this replica an instance?
+in_kernel()
+{
+	case $(kind "$1") in
+	[kn]) true ;;
+	*) false ;;
+	esac
+}
+
 # status I: JSON, one value a line
 status()
 {
-	if [ "$(kind "$1")" = k ]; then
+	if in_kernel "$1"; then
 		in_ns "$1" pbftctl show "$NAME" --json
 	else
 		sed 's/[,{}]/\n/g' "$T/$NAME-status$1"
@@ -460,7 +497,7 @@ wait_kernel()
 
 wait_active()
 {
-	if [ "$(kind "$1")" = k ]; then
+	if in_kernel "$1"; then
 		wait_kernel "$1" --active
 	else
 		wait_field "$1" pending = false
@@ -469,7 +506,7 @@ wait_active()
 
 wait_voting()
 {
-	if [ "$(kind "$1")" = k ]; then
+	if in_kernel "$1"; then
 		wait_kernel "$1" --voting
 	else
 		wait_field "$1" mute = false
@@ -479,7 +516,7 @@ wait_voting()
 # wait_view I V
 wait_view()
 {
-	if [ "$(kind "$1")" = k ]; then
+	if in_kernel "$1"; then
 		wait_kernel "$1" --view "$2"
 	else
 		wait_field "$1" view -ge "$2" && wait_field "$1" pending = false
@@ -518,95 +555,5 @@ same_checkpoint()
 	same checkpoint checkpoint_digest "$@" && [ "${first%% *}" -gt 0 ]
 }
 
-# ---- clients ------------------------------------------------------------------------
-
-# kv ARGUMENT...: as client 100
-kv()
-{
-	in_ns c pbft-kv -c "$CONF" -i 100 -k "$KEYS/client-100.key" -q -t "$DEADLINE" "$@"
-}
-
-# kv_as CLIENT ARGUMENT...
-kv_as()
-{
-	client=$1
-	shift
-	in_ns c pbft-kv -c "$CONF" -i "$client" -k "$KEYS/client-$client.key" -q \
-		-t "$DEADLINE" "$@"
-}
-
-# records FILE FIRST LAST: as pbft-kv load reads them
-records()
-{
-	seq "$2" "$3" | sed 's/.*/key-&\tvalue of & ......................................../' >"$1"
-}
-
-# start_load NAME CLIENT COUNT: load records in the background; LOAD is its pid,
-# acknowledged keys go to $T/NAME.acked
-start_load()
-{
-	records "$T/$1.rec" 1 "$3"
-	: >"$T/$1.acked"
-	background "$1" ip netns exec "${NS}c" pbft-kv -c "$CONF" -i "$2" \
-		-k "$KEYS/client-$2.key" -q -t "$DEADLINE" --acked "$T/$1.acked" \
-		load "$T/$1.rec"
-	LOAD=$PID
-}
-
-# acked NAME: how many
-acked()
-{
-	wc -l <"$T/$1.acked"
-}
-
-acked_reach()
-{
-	[ "$(acked "$1")" -ge "$2" ]
-}
-
-# wait_load: until it is done; its status
-wait_load()
-{
-	wait_until gone "$LOAD" || return 1
-	wait "$LOAD"
-}
-
-# client_suite RECORDS: what any cluster must do, whatever its replicas run on.
-client_suite()
-{
-	check "put" kv put alpha one
-	check_is "get what was put" "$(kv get alpha)" one
-	check "cas from the right value" kv cas alpha one two
-	kv cas alpha one three >/dev/null 2>&1
-	check_is "cas from a wrong value is refused" $? 1
-	check_is "and changes nothing" "$(kv get alpha)" two
-	check "put from another client" kv_as 101 put beta "$(seq 1 400 | tr '\n' ' ')"
-	check_is "both clients see both keys" "$(kv list | tr '\n' ' ')" "alpha beta "
-	check_is "a long value comes back whole" "$(kv get beta)" "$(seq 1 400 | tr '\n' ' ')"
-	check "del" kv del alpha
-	kv get alpha >/dev/null 2>&1
-	check_is "what was deleted is not found" $? 1
-	records "$T/many.rec" 1 "$1"
-	check "$1 records, pipelined" kv load "$T/many.rec"
-	check "read back and compared" kv_as 101 verify "$T/many.rec"
-}
-
-# agree NAME ID...: wait until same_NAME, else tell where each of them is
-agree()
-{
-	aspect=$1
-	shift
-	wait_until "same_$aspect" "$@" && return
-	for id; do
-		echo "replica $id: $(fields "$id" last_exec chain h checkpoint \
-			checkpoint_digest view pending mute fetching)"
-	done
-	return 1
-}
-
-# agree_suite ID...: these replicas have executed the same
-agree_suite()
-{
-	check "the replicas' logs are the same" agree head "$@"
-	check "and so are their states at a checkpoint" agree checkpoint "$@"
-}
+# shellcheck source-path=SCRIPTDIR source=lib-clients.sh
+. "$(dirname "$0")/../lib-clients.sh"

@@ -45,7 +45,9 @@ fi
 out=$(mktemp) || exit 1
 trap 'rm -f "$out" "$out.status"' EXIT
 
-splat='WARNING:|BUG:|Oops|KASAN|KFENCE|UBSAN|Kernel panic|general protection|nable to handle|INFO: |detected .*stall|possible .*deadlock|suspicious RCU|refcount_t:|list_(add|del) corruption|scheduling while atomic|sleeping function|unregister_netdevice: waiting|memory leak|unreferenced object|Call Trace'
+splat='WARNING:|BUG:|Oops|KASAN|KFENCE|UBSAN|Kernel panic|general protection|nable to handle|INFO: |detected .*stall|possible .*deadlock|suspicious RCU|refcount_t:|list_(add|del) corruption|scheduling while atomic|sleeping function|unregister_netdevice: waiting|memory leak|unreferenced object|ODEBUG:|leaked reference|Call Trace'
+# Races that KCSAN sees in the kernel itself, and not in a module.
+not_ours='KCSAN: [^[]*$'
 
 seconds()
 {
@@ -55,7 +57,8 @@ seconds()
 # What the kernel said since this test's mark.
 complaints()
 {
-	dmesg | sed -n "/selftest $$ $1 begins/,\$p" | grep -E "$splat" | head -n 20
+	dmesg | sed -n "/selftest $$ $1 begins/,\$p" | grep -E "$splat" | grep -v "$not_ours" |
+		head -n 20
 }
 
 # judge TEST STATUS: why it failed, or nothing

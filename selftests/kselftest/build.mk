@@ -1,14 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0
-progs += nl-refusals nl-events nl-journal
+kst := selftests/kselftest
+kst-progs := nl-refusals nl-events check-history evil-replica nl-fuzz udp-fuzz \
+	nl-daemon nl-journal nl-userns nl-failnth
+progs += $(kst-progs)
 
-nl-refusals-src = $(wildcard selftests/kselftest/nl-refusals*.c) $(libpbft-src)
+nl-refusals-src = $(wildcard $(kst)/nl-refusals*.c) $(B)/gen/extack-texts.c \
+	$(libpbft-src)
 nl-refusals-lib = $(libpbft-lib)
 
-nl-events-src = selftests/kselftest/nl-events.c $(libpbft-src)
+nl-events-src = $(kst)/nl-events.c $(libpbft-src)
 nl-events-lib = $(libpbft-lib)
 
-nl-journal-src = selftests/kselftest/nl-journal.c $(libpbft-src)
+nl-daemon-src = $(kst)/nl-daemon.c $(libpbft-src)
+nl-daemon-lib = $(libpbft-lib)
+
+nl-journal-src = $(kst)/nl-journal.c $(libpbft-src)
 nl-journal-lib = $(libpbft-lib)
 
-$(foreach f,nl-journal nl-refusals nl-refusals-set nl-refusals-cmd,\
-	$(eval selftests/kselftest/$(f)-cflags := $(libnl-cflags)))
+nl-userns-src = $(kst)/nl-userns.c $(libpbft-src)
+nl-userns-lib = $(libpbft-lib)
+
+nl-failnth-src = $(kst)/nl-failnth.c $(libpbft-src)
+nl-failnth-lib = $(libpbft-lib)
+
+check-history-src = $(kst)/check-history.c
+
+evil-replica-src = $(kst)/evil-replica.c $(kst)/evil-lies.c $(kst)/mouth.c \
+	$(sort $(replica-src) $(libpbft-client-src))
+evil-replica-lib = $(libpbft-client-lib)
+
+# The fuzz targets' messages, with the real hash.
+udp-fuzz-src = $(kst)/udp-fuzz.c $(kst)/mouth.c kmod/core/decide.c \
+	$(addprefix selftests/fuzz/,world.c message.c message-batch.c message-vc.c) \
+	$(libpbft-src)
+udp-fuzz-lib = $(libpbft-lib)
+
+# Tables from the specification and from the module's source.
+$(B)/gen/nl-spec.c: $(kst)/nl-spec.awk Documentation/netlink/specs/pbft.yaml
+	@mkdir -p $(@D)
+	awk -f $^ > $@.tmp && mv $@.tmp $@
+$(B)/gen/extack-texts.c: $(kst)/extack-texts.awk $(wildcard kmod/*.c) kmod/core/config.c
+	@mkdir -p $(@D)
+	awk -f $^ > $@.tmp && mv $@.tmp $@
+$(B)/gen/nl-spec-cflags := -I$(kst)
+$(B)/gen/extack-texts-cflags := -I$(kst) $(libnl-cflags)
+
+nl-fuzz-src = $(kst)/nl-fuzz.c $(kst)/nl-fuzz-make.c $(B)/gen/nl-spec.c $(libpbft-src)
+nl-fuzz-lib = $(libpbft-lib)
+
+$(foreach f,nl-refusals nl-refusals-set nl-refusals-cmd \
+	nl-journal nl-refusals-more nl-refusals-texts nl-fuzz nl-fuzz-make nl-userns,\
+	$(eval $(kst)/$(f)-cflags := $(libnl-cflags)))

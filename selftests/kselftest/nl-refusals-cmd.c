@@ -8,8 +8,9 @@
 	{ .what = _what, .cmd = PBFT_CMD_##_cmd, .err = _err, .text = _text, \
 	  .edits = { __VA_ARGS__ } }
 
-static const struct pbft_nl_head head, lived = { .seq = 7 };
+static const struct pbft_nl_head head, lived = { .seq = 7 }, odd = { .chain = { 1 } };
 static const u8 digest[PBFT_DIGEST_LEN], data[100], bad_status[4] = { 9 };
+static const u8 huge_result[4 + PBFT_OP_MAX + 1];
 
 #define NOBODY(_cmd, ...) \
 	C(#_cmd " of an instance that is not there", _cmd, -ENOENT, \
@@ -54,6 +55,8 @@ const struct refusal commands_up[] = {
 	C("BIND of an application that has lived, to a new cluster", BIND, -ESTALE,
 	  "the instance came up as a new cluster, but this application has lived before",
 	  RAW(TOP, PBFT_A_HEAD, lived)),
+	C("BIND with a past at the beginning of the log", BIND, -EBADMSG,
+	  "the application's log is not this cluster's", RAW(TOP, PBFT_A_HEAD, odd)),
 	{ 0 }
 };
 
@@ -78,6 +81,9 @@ const struct refusal stranger_commands[] = {
 	C("EXECUTED with a result of a status that is none", EXECUTED, -EINVAL,
 	  "9 is no status of a result", U64(TOP, PBFT_A_SEQ, 1),
 	  RAW(TOP, PBFT_A_RESULT, bad_status)),
+	C("EXECUTED with a huge result", EXECUTED, -EMSGSIZE,
+	  "a result of 61441 bytes; 61440 is the most", U64(TOP, PBFT_A_SEQ, 1),
+	  RAW(TOP, PBFT_A_RESULT, huge_result)),
 	C("CHECKPOINTED without a digest", CHECKPOINTED, -EINVAL,
 	  "PBFT_A_DIGEST is missing", U64(TOP, PBFT_A_SEQ, 1)),
 	C("PEER_SEND without data", PEER_SEND, -EINVAL,

@@ -92,7 +92,8 @@ static bool is_daemons(u8 cmd)
 
 int send_refusal(struct fixture *fx, const struct refusal *r)
 {
-	struct nl_msg *msg = pbft_nl_msg(fx->nl, r->cmd, NLM_F_ACK, 8192);
+	struct nl_msg *msg = pbft_nl_msg(fx->nl, r->cmd, NLM_F_ACK, 80000);
+	int err;
 
 	if (!msg)
 		return -ENOMEM;
@@ -103,7 +104,34 @@ int send_refusal(struct fixture *fx, const struct refusal *r)
 	if (r->cmd == PBFT_CMD_SET)
 		put_set(msg, fx, r);
 	put_edits(msg, r, TOP);
-	return pbft_nl_transact(fx->nl, msg, NULL, NULL);
+	err = pbft_nl_transact(fx->nl, msg, NULL, NULL);
+	if (err)
+		note_refusal(pbft_nl_error(fx->nl));
+	return err;
+}
+
+/* ---- TAP for the other files ------------------------------------------------ */
+
+bool point(bool good, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return ok(good, "%s", text);
+}
+
+void remark(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	diag("%s", text);
 }
 
 /* ---- checks ---------------------------------------------------------------- */
@@ -164,6 +192,7 @@ static void check_up_fails(struct fixture *fx, const char *text)
 {
 	int err = pbft_nl_up(fx->nl, fx->name, &genesis);
 
+	note_refusal(pbft_nl_error(fx->nl));
 	if (!ok(err && !strcmp(pbft_nl_error(fx->nl), text), "UP: %s", text))
 		diag("%d: %s", err, pbft_nl_error(fx->nl));
 }
@@ -207,6 +236,7 @@ static void test_null_service(struct fixture *fx)
 	must(fx, send_refusal(fx, &null_service), "the null service");
 	must(fx, pbft_nl_up(fx->nl, fx->name, &genesis), "UP");
 	err = pbft_nl_bind(fx->nl, fx->name, &head, &bound);
+	note_refusal(pbft_nl_error(fx->nl));
 	ok(err == -EINVAL && !strcmp(pbft_nl_error(fx->nl),
 		"this instance runs the null service, which needs no daemon"),
 	   "BIND to it: %s", pbft_nl_error(fx->nl));
@@ -288,9 +318,14 @@ int main(void)
 	must(&fx, pbft_nl_up(fx.nl, fx.name, &genesis), "UP");
 	run_unchanged(&fx, set_up, "an instance that is up is as it was");
 	run_unchanged(&fx, commands_up, "still");
+	test_many(&fx);
 	test_unprivileged(&fx);
 	test_daemon(&fx, second);
 	test_null_service(&fx);
+	must(&fx, pbft_nl_down(fx.nl, fx.name), "DOWN");
+	test_raw_keys(&fx);
+	test_interface(&fx);
+	test_all_texts();
 	must(&fx, pbft_nl_del(fx.nl, fx.name), "DEL");
 	pbft_nl_close(second);
 	pbft_nl_close(fx.nl);

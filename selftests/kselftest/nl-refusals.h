@@ -7,7 +7,7 @@
 
 #define TOP		-1	/* an edit of the message's own attributes */
 #define CLIENT		4	/* entries 0 to 3 are the replicas, 4 the client */
-#define EDITS_MAX	3
+#define EDITS_MAX	4
 
 enum edit_op {
 	KEEP,
@@ -49,6 +49,28 @@ struct fixture {
 
 /* Send @r's message. Return the kernel's error; its words by pbft_nl_error(). */
 int send_refusal(struct fixture *fx, const struct refusal *r);
+
+/* Some are more than an edit; @fx->name is up. */
+void test_many(struct fixture *fx);
+/* ... and these need it down, and leave it so. */
+void test_raw_keys(struct fixture *fx);
+void test_interface(struct fixture *fx);
+
+/* ---- nl-refusals-texts.c: is there a sentence of the source that never came? --- */
+
+struct extack_text {
+	const char *where, *format;
+};
+
+extern const struct extack_text extack_texts[];	/* made from the source; ended by NULL */
+
+void note_refusal(const char *text);
+void test_all_texts(void);
+
+/* ---- nl-refusals.c: TAP, of which there is one count ------------------------- */
+
+bool point(bool good, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void remark(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- nl-refusals-set.c, nl-refusals-cmd.c: tables, ended by an empty one --- */
 

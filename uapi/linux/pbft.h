@@ -131,8 +131,10 @@ enum pbft_node_attr {
 	PBFT_NODE_A_UNSPEC,
 	PBFT_NODE_A_ID,		/* u32 */
 	PBFT_NODE_A_PUBLIC_KEY,	/* 32 bytes */
-	PBFT_NODE_A_ENDPOINT,	/* struct sockaddr_in or sockaddr_in6; replicas; our own: where we listen */
-	PBFT_NODE_A_KEY_TX,	/* raw key for what we send it, instead of the public key; write-only */
+	/* struct sockaddr_in or sockaddr_in6; of replicas; our own: where we listen */
+	PBFT_NODE_A_ENDPOINT,
+	/* raw key for what we send it, instead of the public key; write-only */
+	PBFT_NODE_A_KEY_TX,
 	PBFT_NODE_A_KEY_RX,	/* raw key for what it sends us; write-only */
 	PBFT_NODE_A_COUNTER,	/* nested, repeated: per-peer counters; GET only */
 	PBFT_NODE_A_KEY_ID,	/* u8: generation of the raw keys given, default 0 */

@@ -26,6 +26,8 @@ struct pbft_client_stats {
 
 /**
  * pbft_client_open() - a new session of client @id
+ * @client: set when 0 is returned; pbft_client_close() ends it
+ * @id: of a client in @cluster
  * @cluster: must outlive the client
  * @private_key: of client @id
  *
@@ -57,6 +59,9 @@ typedef void (*pbft_done_fn)(void *arg, int err, u8 status,
 
 /**
  * pbft_client_submit() - one operation, ordered after all submitted before
+ * @client: an open one
+ * @len: bytes of @op
+ * @arg: for @done
  * @op: copied
  * @done: called from pbft_client_poll(), once. err is 0 and status and result
  *	hold what f + 1 replicas agree on; or -ETIMEDOUT or -ESTALE (another

@@ -150,6 +150,8 @@ static int open_common(struct pbft_nl **out, bool events, char *err,
 		pbft_nl_close(nl);
 		return rc;
 	}
+	/* Who wants an answer says so: one not wanted may overrun a daemon's socket. */
+	nl_socket_disable_auto_ack(nl->sk);
 	*out = nl;
 	return 0;
 }

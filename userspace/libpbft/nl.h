@@ -121,6 +121,9 @@ struct pbft_nl_bound {
 
 /**
  * pbft_nl_bind() - become the application of instance @name
+ * @nl: from pbft_nl_open(); the binding ends with it
+ * @name: of the instance
+ * @out: filled in when 0 is returned
  * @head: where the application's state stands
  *
  * Waits for the kernel's answer. What the kernel already sent after it is kept
@@ -171,6 +174,9 @@ struct pbft_nl_daemon_ops {
 
 /**
  * pbft_nl_dispatch() - hand out what has arrived, without waiting
+ * @nl: a socket that is bound
+ * @ops: what to call
+ * @arg: for them
  * @max: at most this many datagrams; 0: until the socket is empty
  *
  * Return: messages handed out, or -errno; -EBADMSG names a message that the
@@ -190,6 +196,9 @@ typedef void (*pbft_nl_event_fn)(void *arg, enum pbft_nl_event event,
 
 /**
  * pbft_nl_events_recv() - hand out the events that have arrived
+ * @nl: from pbft_nl_events_open()
+ * @fn: called for each
+ * @arg: for it
  *
  * Subscribe first and ask for a snapshot with pbft_nl_get() on another socket
  * afterwards, then nothing is missed. Return: events handed out, or -errno;

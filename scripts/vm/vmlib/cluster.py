@@ -90,6 +90,8 @@ def up(opts):
 
 def start_supervisor(opts, ids):
     kernel = Kernel(opts.kernel)
+    if kernel.is_uml():
+        raise VmError(f"kernel {kernel.version} has no network to other VMs: vm run only")
     accel = qemu.choose_accel(kernel)
     switch = helper("switch", "switch.c", static=False)
     overlay = initramfs.overlay(files=opts.file, dirs=opts.dir,

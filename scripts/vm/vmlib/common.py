@@ -63,10 +63,15 @@ def die_with_parent(parent):
         os._exit(1)
 
 
-def spawn(argv, **kwargs):
-    """A process that ends when we do."""
+def spawn(argv, prepare=lambda: None, **kwargs):
+    """A process that ends when we do; prepare is called in it."""
     me = os.getpid()
-    return subprocess.Popen(argv, preexec_fn=lambda: die_with_parent(me), **kwargs)
+
+    def before_exec():
+        die_with_parent(me)
+        prepare()
+
+    return subprocess.Popen(argv, preexec_fn=before_exec, **kwargs)
 
 
 class Locked:

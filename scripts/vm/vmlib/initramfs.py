@@ -103,7 +103,7 @@ def recipe(kernel):
         "ours": ours,
         "pbft": pbft if os.path.isfile(pbft) else None,
         "selftests": files_below(os.path.join(TOP, "selftests"), NOT_TESTS),
-        "guest": [agent()] + [os.path.join(VM_SRC, "guest", n) for n in ("init", "load-pbft")],
+        "guest": [agent()] + [os.path.join(VM_SRC, "guest", n) for n in ("init", "load-pbft", "leak-check")],
         "maker": [os.path.join(VM_SRC, "vmlib", n) for n in ("initramfs.py", "cpio.py")],
     }
 
@@ -141,10 +141,11 @@ def build(kernel, wanted):
     archive = Archive()
     builder = Builder(archive)
     skeleton(archive)
-    agent_path, init, load = wanted["guest"]
+    agent_path, init, *programs = wanted["guest"]
     builder.add(agent_path, "vm/agent")
     builder.add(init, "init")
-    builder.add(load, "usr/bin/load-pbft")
+    for path in programs:
+        builder.add(path, "usr/bin/" + os.path.basename(path))
     builder.add(wanted["busybox"], "usr/bin/busybox")
     for path in wanted["host"]:
         builder.add(path, "usr/bin/" + os.path.basename(path))

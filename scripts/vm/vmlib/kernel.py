@@ -32,10 +32,14 @@ class Kernel:
         raise VmError(f"no image of kernel {self.version}: run scripts/vm/fetch-kernel "
                       f"{self.version}")
 
+    def is_uml(self):
+        """Is it a program of the host, and not for a machine of QEMU's?"""
+        return self.has("CONFIG_UML")
+
     def image(self):
         """What to give QEMU. Unpacked here once, since under TCG the guest takes
         seconds to do it itself."""
-        if self._has("CONFIG_KASAN") or not self._has("CONFIG_PVH"):
+        if self.has("CONFIG_KASAN") or not self.has("CONFIG_PVH"):
             return self.vmlinuz     # cannot be booted as an ELF file
         out = os.path.join(VM_DIR, "vmlinux", self.version)
         with Locked(os.path.join(VM_DIR, "lock")):
@@ -46,7 +50,8 @@ class Kernel:
                 write_atomic(out, elf)
         return out
 
-    def _has(self, option):
+    def has(self, option):
+        """Is this option of its configuration y?"""
         config = os.path.join(self.root, "boot", "config-" + self.version)
         try:
             with open(config, encoding="ascii") as text:

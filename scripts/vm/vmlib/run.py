@@ -8,11 +8,12 @@ import sys
 import tempfile
 import time
 
-from . import frames, initramfs, qemu, splat
+from . import frames, initramfs, qemu, splat, uml
 from .common import EX_DIED, EX_SPLAT, EX_TIMEOUT, VM_DIR, VmError, say, spawn
 from .kernel import Kernel
 
 POLL = 0.02
+COPY_TIMEOUT = 10
 
 
 class Output:
@@ -69,35 +70,65 @@ def run(opts):
         return run_in(where, opts)
 
 
+class Machine:
+    """One guest: its process, what it writes, and the status that is success."""
+
+    def __init__(self, where, opts):
+        self.console, self.port, self.errors = (os.path.join(where, name)
+                                                for name in ("console", "port", "errors"))
+        self.copier = None
+        kernel = Kernel(opts.kernel)
+        initrd = os.path.join(where, "initrd")
+        initramfs.compose(initrd, kernel, initramfs.overlay(opts.cmd, opts.file, opts.dir))
+        with open(self.errors, "wb") as stderr:
+            if kernel.is_uml():
+                self.start_uml(where, opts, kernel, initrd, stderr)
+            else:
+                self.start_qemu(where, opts, kernel, initrd, stderr)
+
+    def start_uml(self, where, opts, kernel, initrd, stderr):
+        if opts.smp != 1 or opts.icount:
+            raise VmError(f"kernel {kernel.version} has one CPU and no --icount")
+        self.clean = uml.CLEAN_EXIT
+        argv = uml.command(kernel, initrd=initrd, where=where, mem=opts.mem,
+                           append=f"vm.mode=run {opts.append}")
+        self.proc, self.copier = uml.start(argv, where=where, console=self.console,
+                                           port=self.port, stderr=stderr)
+
+    def start_qemu(self, where, opts, kernel, initrd, stderr):
+        self.clean = qemu.CLEAN_EXIT
+        accel = "tcg" if opts.icount else qemu.choose_accel(kernel)
+        extra = ["-chardev", f"file,id=port,path={self.port}", "-serial", "chardev:port"]
+        argv = qemu.command(kernel, initrd=initrd, console=self.console, accel=accel,
+                            smp=opts.smp, mem=opts.mem, extra=extra, icount=opts.icount,
+                            append=f"vm.mode=run vm.port=/dev/ttyS1 {opts.append}")
+        self.proc = spawn(argv, cwd=where, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+
+    def stop(self):
+        self.proc.kill()
+        self.proc.wait()
+        if self.copier:
+            self.copier.join(COPY_TIMEOUT)
+
+
 def run_in(where, opts):
-    kernel = Kernel(opts.kernel)
-    accel = "tcg" if opts.icount else qemu.choose_accel(kernel)
-    initrd, console, port, errors = (os.path.join(where, name)
-                                     for name in ("initrd", "console", "port", "errors"))
-    initramfs.compose(initrd, kernel, initramfs.overlay(opts.cmd, opts.file, opts.dir))
-    extra = ["-chardev", f"file,id=port,path={port}", "-serial", "chardev:port"]
-    argv = qemu.command(kernel, initrd=initrd, console=console, accel=accel, smp=opts.smp,
-                        mem=opts.mem, extra=extra, icount=opts.icount,
-                        append=f"vm.mode=run vm.port=/dev/ttyS1 {opts.append}")
-    out = Output(port)
+    vm = Machine(where, opts)
+    out = Output(vm.port)
     shown = 0
     deadline = time.monotonic() + opts.timeout
-    with open(errors, "wb") as stderr:
-        proc = spawn(argv, cwd=where, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
     try:
-        while proc.poll() is None and time.monotonic() < deadline:
+        while vm.proc.poll() is None and time.monotonic() < deadline:
             time.sleep(POLL)
             out.pump()
             if opts.verbose:
-                shown += show_new(console, shown)
-        timed_out = proc.poll() is None
+                shown += show_new(vm.console, shown)
+        timed_out = vm.proc.poll() is None
     finally:
-        proc.kill()
-        proc.wait()
+        vm.stop()
     out.pump()
     if opts.verbose:
-        show_new(console, shown)
-    return verdict(opts, out, proc, timed_out, console, errors)
+        show_new(vm.console, shown)
+    return verdict(opts, out, vm, timed_out)
 
 
 def show_new(path, shown):
@@ -113,23 +144,23 @@ def show_new(path, shown):
     return len(new)
 
 
-def verdict(opts, out, proc, timed_out, console, errors):
+def verdict(opts, out, vm, timed_out):
     """Say what went wrong, if anything did, and find the status for it."""
-    clean = out.status is not None and proc.returncode == qemu.CLEAN_EXIT
-    splats = splat.find_in_file(console)
+    clean = out.status is not None and vm.proc.returncode == vm.clean
+    splats = splat.find_in_file(vm.console)
     for lines in splats:
         say("kernel complaint%s:" % (" (allowed)" if opts.allow_splat else ""))
         print("\n".join("    " + line for line in lines), file=sys.stderr)
     if not (clean or splats or opts.verbose):
-        for line in tail(console):
+        for line in tail(vm.console):
             print("console: " + line, file=sys.stderr)
-    for line in tail(errors):
+    for line in tail(vm.errors):
         if line:
-            say("qemu: " + line)
+            say("guest: " + line)
     if timed_out:
         say(f"timeout: not done after {opts.timeout:g} s")
     elif not clean:
-        say(f"the VM died before the command ended (qemu exit status {proc.returncode})")
+        say(f"the VM died before the command ended (its exit status: {vm.proc.returncode})")
     if splats and not opts.allow_splat and (clean or timed_out):
         if clean:
             say(f"the command's exit status was {out.status}")

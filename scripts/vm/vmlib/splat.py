@@ -23,7 +23,8 @@ SPLAT = re.compile(r"""
     | refcount_t:
     | list_(add|del)\ (corruption|double)
     | (Poison|Redzone|Padding)\ overwritten | Object\ already\ free | Objects\ remaining\ in
-    | \bkmemleak:.*\bsuspected\ memory\ leaks | unreferenced\ object
+    | \bkmemleak:.*\bsuspected\ memory\ leaks | unreferenced\ object | kmemleak:\ .*disabled
+    | \bODEBUG: | leaked\ reference | DEBUG_LOCKS_WARN_ON
     | (soft|hard)\ (lockup|LOCKUP) | blocked\ for\ more\ than
     | scheduling\ while\ atomic | sleeping\ function\ called
     | unregister_netdevice:\ waiting\ for
@@ -31,7 +32,11 @@ SPLAT = re.compile(r"""
     | Call\ Trace:
 """, re.X)
 
-CONTEXT_AFTER = 30
+# Debian's kernel has races of its own, and KCSAN names the module of a function
+# that is not the kernel's: only these are looked for.
+NOT_OURS = re.compile(r"BUG: KCSAN: [^[]*$")
+
+CONTEXT_AFTER = 40
 
 
 def find(log):
@@ -40,7 +45,7 @@ def find(log):
     found = []
     end = 0
     for i, line in enumerate(lines):
-        if i < end or not SPLAT.search(line):
+        if i < end or not SPLAT.search(line) or NOT_OURS.search(line):
             continue
         end = min(i + CONTEXT_AFTER, len(lines))
         found.append(lines[i:end])

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0
+# Kernels that complain; see build.sh.
+
+FLAVOUR ?= debug
+karch = $(if $(filter uml,$(FLAVOUR)),um,x86)
+debug-version = $(shell scripts/kernels/build.sh --version $(FLAVOUR))
+
+.PHONY: debug-kernel debug-modules check-debug
+
+debug-kernel:
+	scripts/kernels/build.sh $(FLAVOUR)
+
+# pbft.ko for it, and the module that plants bugs.
+debug-modules:
+	$(MAKE) modules KVER=$(debug-version) ARCH=$(karch)
+	@mkdir -p $(B)/kmod/$(debug-version)/plant
+	cp -asuf $(CURDIR)/scripts/kernels/plant/. $(B)/kmod/$(debug-version)/plant/
+	$(MAKE) -C $(B)/kernels/$(FLAVOUR) M=$(CURDIR)/$(B)/kmod/$(debug-version)/plant \
+		ARCH=$(karch) modules
+
+check-debug: userspace
+	scripts/kernels/check.sh $(FLAVOUR) $(TESTS)
+
+.PHONY: static check-kernels check-install
+
+static:
+	scripts/static.sh $(CHECKS)
+
+check-kernels: userspace
+	scripts/check-kernels.sh $(TESTS)
+
+check-install: userspace
+	scripts/install-test.sh

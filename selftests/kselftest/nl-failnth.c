@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * nl-failnth CLUSTER KEY: every command of the netlink family, again and again;
+ * the first time its first allocation in the kernel fails, then its second, and
+ * so on until none is left to fail. An error must be one that says so, and what
+ * failed must leave the instance as it was or as it was asked to be. Prints TAP.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libpbft/crypto.h"
+#include "libpbft/nl.h"
+#include "../unit/tap.h"
+
+#define NAME		"f"
+#define POINTS_MAX	5000
+
+static struct pbft_nl *nl;
+static struct pbft_cluster cluster;
+static u8 private_key[32];
+static u32 all_clients;
+static int fail_fd;
+
+static void arm(int nth)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", nth);
+
+	if (pwrite(fail_fd, text, len, 0) != len) {
+		perror("# fail-nth");
+		exit(1);
+	}
+}
+
+/* Did the armed failure happen? Disarmed in either case. */
+static bool disarm(void)
+{
+	char text[16] = "";
+
+	if (pread(fail_fd, text, sizeof(text) - 1, 0) <= 0) {
+		perror("# fail-nth");
+		exit(1);
+	}
+	arm(0);
+	return atoi(text) == 0;
+}
+
+static int set(void)
+{
+	struct pbft_nl_setup setup = {
+		.cluster = &cluster,
+		.private_key = private_key,
+		.service = PBFT_SERVICE_NULL,
+		.null_reply = 8,
+	};
+
+	return pbft_nl_set(nl, NAME, &setup);
+}
+
+static int set_fewer(void)
+{
+	int err;
+
+	cluster.n_clients = all_clients - 5;
+	err = set();
+	cluster.n_clients = all_clients;
+	return err;
+}
+
+static int del(void)
+{
+	return pbft_nl_del(nl, NAME);
+}
+
+static const struct pbft_nl_up genesis = { .genesis = true };
+
+static int up(void)
+{
+	return pbft_nl_up(nl, NAME, &genesis);
+}
+
+static int down(void)
+{
+	return pbft_nl_down(nl, NAME);
+}
+
+static int next_key(void)
+{
+	static u8 id;
+
+	return pbft_nl_set_key(nl, NAME, ++id);
+}
+
+static int get_one(void)
+{
+	struct pbft_nl_instance *list = NULL;
+	int err = pbft_nl_get(nl, NAME, &list);
+
+	pbft_nl_instance_free(list);
+	return err;
+}
+
+static int get_all(void)
+{
+	struct pbft_nl_instance *list = NULL;
+	int err = pbft_nl_get(nl, NULL, &list);
+
+	pbft_nl_instance_free(list);
+	return err;
+}
+
+/* A socket that lost an answer may get it later: each attempt has its own. */
+static int reopen(void)
+{
+	char err[256];
+	int rc;
+
+	pbft_nl_close(nl);
+	rc = pbft_nl_open(&nl, err, sizeof(err));
+	if (rc)
+		printf("# %s\n", err);
+	return rc;
+}
+
+/* ENFILE is what the kernel says when there is no memory for a socket. */
+static bool is_shortage(int err)
+{
+	return !err || err == -ENOMEM || err == -ENOBUFS || err == -EAGAIN || err == -ENFILE;
+}
+
+/*
+ * @before brings about the state that @command starts from, and must work:
+ * also when the attempt before has failed half way, or at its very end.
+ */
+static void exhaust(const char *what, int (*before)(void), int (*command)(void))
+{
+	int nth, err = 0, failed = 0;
+	bool hit = true;
+
+	for (nth = 1; hit && nth < POINTS_MAX; nth++) {
+		before();
+		arm(nth);
+		err = command();
+		hit = disarm();
+		if (err)
+			failed++;
+		if (hit && !is_shortage(err)) {
+			printf("# allocation %d: %s (%s)\n", nth, pbft_nl_error(nl),
+			       strerror(-err));
+			break;
+		}
+		if (reopen())
+			break;
+	}
+	printf("# %s: %d allocations, %d of them needed\n", what, nth - 2, failed);
+	ok(!hit && !err, "%s: any allocation may fail", what);
+}
+
+static int gone(void)
+{
+	del();
+	return reopen();
+}
+
+static int is_down(void)
+{
+	set();
+	down();
+	return reopen();
+}
+
+static int is_up(void)
+{
+	set();
+	up();
+	return reopen();
+}
+
+int main(int argc, char **argv)
+{
+	char err[256];
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: nl-failnth CLUSTER KEY\n");
+		return 2;
+	}
+	if (pbft_cluster_load(&cluster, argv[1], err, sizeof(err)) ||
+	    pbft_key_load(argv[2], true, private_key, err, sizeof(err)) ||
+	    pbft_nl_open(&nl, err, sizeof(err))) {
+		fprintf(stderr, "nl-failnth: %s\n", err);
+		return 1;
+	}
+	all_clients = cluster.n_clients;
+	fail_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fail_fd < 0) {
+		perror("/proc/thread-self/fail-nth");
+		return 1;
+	}
+	exhaust("SET, a new instance", gone, set);
+	exhaust("SET, of what is there", is_down, set);
+	exhaust("SET, with fewer clients", is_down, set_fewer);
+	exhaust("UP", is_down, up);
+	exhaust("SET, while up", is_up, set_fewer);
+	exhaust("SET_KEY", is_up, next_key);
+	exhaust("GET", is_up, get_one);
+	exhaust("GET, all", is_up, get_all);
+	exhaust("DOWN", is_up, down);
+	exhaust("DEL", is_up, del);
+	ok(gone() == 0 && set() == 0 && up() == 0, "and all is well afterwards");
+	del();
+	pbft_nl_close(nl);
+	pbft_cluster_free(&cluster);
+	return done_testing();
+}
