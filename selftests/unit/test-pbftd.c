@@ -149,7 +149,7 @@ struct state {
 	u64 view, last_exec, h;
 	bool pending, mute, fetching;
 	char chain[65];
-	u64 installed;
+	u64 installed, replayed;
 };
 
 static u64 get(struct json_object *o, const char *key)
@@ -172,6 +172,7 @@ static bool read_status(u32 i, struct state *s)
 	s->fetching = get(o, "fetching");
 	s->installed = get(json_object_object_get(o, "state_transfer"),
 			   "installed");
+	s->replayed = get(json_object_object_get(o, "journal"), "replayed");
 	snprintf(s->chain, sizeof(s->chain), "%s",
 		 json_object_get_string(json_object_object_get(o, "chain")));
 	json_object_put(o);
@@ -364,6 +365,58 @@ static void test_refusals(void)
 	refused("an option's value", "--sync is", 2, RUN("--sync", "sometimes"));
 }
 
+static void start_with_journal(u32 i)
+{
+	const char *argv[] = {
+		"pbftd", "--userspace", "-c", path_of("cluster", 0),
+		"-k", path_of("key", i), "--db", path_of("other-db", i),
+		"--status", path_of("status", i), "--sync", "checkpoint",
+		"--journal", path_of("journal", i), "--journal-size", "16M",
+		/* as a boot script would, each time */
+		"--genesis", NULL
+	};
+
+	unlink(path_of("status", i));
+	pids[i] = spawn(argv, path_of("log", i));
+}
+
+static u32 remembering(void)
+{
+	struct state s;
+	u32 i, count = 0;
+
+	for (i = 0; i < N; i++)
+		count += read_status(i, &s) && !s.mute && s.replayed;
+	return count;
+}
+
+/* All at once, with databases that end at the last checkpoint. */
+static void test_all_killed(void)
+{
+	u32 i;
+
+	for (i = 0; i < N; i++)
+		start_with_journal(i);
+	/* a new cluster knows no session in the middle */
+	pbft_client_close(client);
+	ok(!pbft_client_open(&client, &tc.cluster, TEST_CLIENT + 1, tc.client_keys[1]),
+	   "another client opens");
+	ok(put_many(0, 400, 100), "a new cluster with journals");
+	for (i = 0; i < N; i++)
+		stop(i, SIGKILL);
+	for (i = 0; i < N; i++)
+		start_with_journal(i);
+	ok(put_many(400, 100, 100), "all are killed and start again: work goes on");
+	for (i = 0; i < N; i++)
+		ok(caught_up(i, (i + 1) % N, 60000 * MS), "replica %u is there", i);
+	ok(remembering() == N, "all remember");
+	for (i = 0; i < 400 && value_is(i, 100); i++)
+		;
+	ok(i == 400, "and all that was acknowledged is there");
+	for (i = 0; i < N; i++)
+		ok(WIFEXITED(stop(i, SIGTERM)), "replica %u stops when told to", i);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -378,6 +431,7 @@ int main(int argc, char **argv)
 	test_killed();
 	test_end();
 	test_refusals();
+	test_all_killed();
 	pbft_client_close(client);
 	pbft_cluster_free(&tc.cluster);
 	return done_testing();
