@@ -7,7 +7,8 @@
 #   vm      QEMU, a kernel image and what goes into a test VM
 #   kernels what kernels for tests are built from, see kernels/build.sh
 #   static  the static checkers
-#   check   all of these and what only the tests use
+#   install what the test of installing needs
+#   check   build, kmod, vm and what only the tests use
 #
 # Without a group: build, kmod and vm. Quiet, and quick when nothing is missing.
 # Not root: prints the command to run, and fails.
@@ -23,12 +24,13 @@ vm='qemu-system-x86 busybox-static iproute2 kmod xz-utils zstd lz4 dash bash cor
 	e2fsprogs python3 gcc libc6-dev'
 kernels='linux-source-6.1 gcc make patch flex bison bc libelf-dev libssl-dev xz-utils kmod'
 static="$kernels sparse coccinelle clang lld llvm shellcheck perl"
+install='dkms'
 # clang with its sanitizers and llvm's symbolizer for the fuzzers, spin for the model
-check="$build $kmod $vm $static dkms clang libclang-rt-dev llvm spin"
+check="$build $kmod $vm shellcheck clang libclang-rt-dev llvm spin"
 
 usage()
 {
-	sed -n '3,14s/^# \{0,1\}//p' "$0"
+	sed -n '3,15s/^# \{0,1\}//p' "$0"
 }
 
 wanted='' kernel=''
@@ -40,6 +42,7 @@ for group; do
 	vm) wanted="$wanted $vm $kmod" kernel=yes ;;
 	kernels) wanted="$wanted $kernels" ;;
 	static) wanted="$wanted $static $kmod" ;;
+	install) wanted="$wanted $install $kmod" ;;
 	check) wanted="$wanted $check" kernel=yes ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;

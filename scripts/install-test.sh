@@ -87,7 +87,7 @@ autoload()
 rm -rf "$out"
 mkdir -p "$out/root/var/lib/dkms" "$out/root/usr/src" \
 	"$out/root/lib/modules/$ver"
-command -v dkms >/dev/null || { echo "Bail out! no dkms: scripts/deps.sh check"; exit 1; }
+command -v dkms >/dev/null || { echo "Bail out! no dkms: scripts/deps.sh install"; exit 1; }
 ok 'make install' make -s install DESTDIR="$out/root" PREFIX=/usr/local
 for program in pbftctl pbftd pbft-kv; do
 	ok "  $program" test -x "$out/root/usr/local/bin/$program"

@@ -18,16 +18,23 @@ debug-modules:
 	$(MAKE) -C $(B)/kernels/$(FLAVOUR) M=$(CURDIR)/$(B)/kmod/$(debug-version)/plant \
 		ARCH=$(karch) modules
 
-check-debug: userspace
+check-debug:
+	scripts/deps.sh kernels build vm
+	$(MAKE) userspace
 	scripts/kernels/check.sh $(FLAVOUR) $(TESTS)
 
 .PHONY: static check-kernels check-install
 
 static:
+	scripts/deps.sh static build
 	scripts/static.sh $(CHECKS)
 
-check-kernels: userspace
+check-kernels:
+	scripts/deps.sh build vm
+	$(MAKE) userspace
 	scripts/check-kernels.sh $(TESTS)
 
-check-install: userspace
+check-install:
+	scripts/deps.sh build vm install
+	$(MAKE) userspace
 	scripts/install-test.sh
