@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 kst := selftests/kselftest
 kst-progs := nl-refusals nl-events check-history evil-replica nl-fuzz udp-fuzz \
-	nl-daemon nl-journal nl-userns nl-failnth
+	nl-daemon nl-userns nl-failnth
 progs += $(kst-progs)
 
 nl-refusals-src = $(wildcard $(kst)/nl-refusals*.c) $(B)/gen/extack-texts.c \
@@ -13,9 +13,6 @@ nl-events-lib = $(libpbft-lib)
 
 nl-daemon-src = $(kst)/nl-daemon.c $(libpbft-src)
 nl-daemon-lib = $(libpbft-lib)
-
-nl-journal-src = $(kst)/nl-journal.c $(libpbft-src)
-nl-journal-lib = $(libpbft-lib)
 
 nl-userns-src = $(kst)/nl-userns.c $(libpbft-src)
 nl-userns-lib = $(libpbft-lib)
@@ -49,5 +46,5 @@ nl-fuzz-src = $(kst)/nl-fuzz.c $(kst)/nl-fuzz-make.c $(B)/gen/nl-spec.c $(libpbf
 nl-fuzz-lib = $(libpbft-lib)
 
 $(foreach f,nl-refusals nl-refusals-set nl-refusals-cmd \
-	nl-journal nl-refusals-more nl-refusals-texts nl-fuzz nl-fuzz-make nl-userns,\
+	nl-refusals-more nl-refusals-journal nl-refusals-texts nl-fuzz nl-fuzz-make nl-userns,\
 	$(eval $(kst)/$(f)-cflags := $(libnl-cflags)))

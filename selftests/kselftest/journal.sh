@@ -74,9 +74,6 @@ make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
 KINDS="k k k k"
 
-check "an instance" kernel_setconf 0
-run_tap in_ns 0 nl-journal "$NAME" "$T/refusals"
-
 each begin
 each start_daemon
 wait_all wait_active

@@ -13,6 +13,8 @@
 #define UNSET	"netlink does not set it"
 #define GUARD	"the checks before it leave no such case"
 #define KERNEL	"takes a kernel without it"
+#define MEDIUM	"takes a medium that fails: journal.sh"
+#define USERNS	"takes a user namespace that is not the first"
 #define RACE	"takes a race with another command"
 
 static const struct {
@@ -33,6 +35,11 @@ static const struct {
 	{ "this kernel lacks the address family *", KERNEL },
 	{ "the answer does not fit into one message: dump it", RACE },
 	{ "the instance is down", RACE },
+	{ "the journal failed: *", MEDIUM },
+	{ "the journal cannot be written", MEDIUM },
+	{ "the journal cannot be begun anew", MEDIUM },
+	{ "what holds the journal cannot be read and written by the kernel", GUARD },
+	{ "a journal needs CAP_NET_ADMIN in the initial user namespace", USERNS },
 };
 
 static char **came;

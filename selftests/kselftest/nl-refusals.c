@@ -325,6 +325,7 @@ int main(void)
 	must(&fx, pbft_nl_down(fx.nl, fx.name), "DOWN");
 	test_raw_keys(&fx);
 	test_interface(&fx);
+	test_journal(&fx);
 	test_all_texts();
 	must(&fx, pbft_nl_del(fx.nl, fx.name), "DEL");
 	pbft_nl_close(second);

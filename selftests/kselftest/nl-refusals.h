@@ -55,6 +55,8 @@ void test_many(struct fixture *fx);
 /* ... and these need it down, and leave it so. */
 void test_raw_keys(struct fixture *fx);
 void test_interface(struct fixture *fx);
+/* nl-refusals-journal.c: with instances of its own */
+void test_journal(struct fixture *fx);
 
 /* ---- nl-refusals-texts.c: is there a sentence of the source that never came? --- */
 

@@ -1,48 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * What will not do as a journal, by error and sentence, and that a refused
- * instance is down afterwards. usage: nl-journal INSTANCE FILE; the instance is
- * down, FILE is made. Prints TAP.
- */
+/* What will not do as a journal, and that a refused instance is down afterwards. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "libpbft/journal_file.h"
-#include "libpbft/nl_priv.h"
-#include "../unit/tap.h"
+#include "nl-refusals.h"
 
-static struct pbft_nl *nl;
-static const char *instance;
+static struct fixture *fix;
 
 /* @mode U32_MAX: not said. @fd -1: none is given. */
 static int up(int fd, u32 mode)
 {
-	struct nl_msg *msg = pbft_nl_msg(nl, PBFT_CMD_UP, NLM_F_ACK, 256);
+	struct nl_msg *msg = pbft_nl_msg(fix->nl, PBFT_CMD_UP, NLM_F_ACK, 256);
+	int rc;
 
 	if (!msg)
 		return -ENOMEM;
-	nla_put_string(msg, PBFT_A_NAME, instance);
+	nla_put_string(msg, PBFT_A_NAME, fix->name);
 	nla_put_flag(msg, PBFT_A_GENESIS);
 	if (fd >= 0)
 		nla_put_u32(msg, PBFT_A_JOURNAL_FD, fd);
 	if (mode != U32_MAX)
 		nla_put_u32(msg, PBFT_A_JOURNAL_MODE, mode);
-	return pbft_nl_transact(nl, msg, NULL, NULL);
+	rc = pbft_nl_transact(fix->nl, msg, NULL, NULL);
+	if (rc)
+		note_refusal(pbft_nl_error(fix->nl));
+	return rc;
+}
+
+static int down(void)
+{
+	return pbft_nl_down(fix->nl, fix->name);
 }
 
 static void refused(const char *what, int fd, u32 mode, int err, const char *text)
 {
 	int rc = up(fd, mode);
 
-	if (!ok(rc == err && !strcmp(pbft_nl_error(nl), text), "%s: %s", what, text))
-		diag("%s, \"%s\"", rc ? strerror(-rc) : "accepted",
-		     rc ? pbft_nl_error(nl) : "");
+	if (!point(rc == err && !strcmp(pbft_nl_error(fix->nl), text), "%s: %s", what, text))
+		remark("%s, \"%s\"", rc ? strerror(-rc) : "accepted",
+		     rc ? pbft_nl_error(fix->nl) : "");
 	if (!rc)
-		pbft_nl_down(nl, instance);
+		down();
 }
 
 static void refused_file(const char *what, const char *path, int flags, int err,
@@ -51,7 +53,7 @@ static void refused_file(const char *what, const char *path, int flags, int err,
 	int fd = open(path, flags | O_CLOEXEC);
 
 	if (fd < 0)
-		ok(false, "%s: open: %s", what, strerror(errno));
+		point(false, "%s: open: %s", what, strerror(errno));
 	else
 		refused(what, fd, PBFT_JOURNAL_SYNC, err, text);
 	close(fd);
@@ -67,9 +69,9 @@ static void test_descriptors(const char *path)
 	refused("no descriptor of ours", 900, PBFT_JOURNAL_SYNC, -EBADF,
 		"PBFT_A_JOURNAL_FD is not an open file of the caller");
 	if (pipe2(fds, O_CLOEXEC))
-		ok(false, "pipe: %s", strerror(errno));
+		point(false, "pipe: %s", strerror(errno));
 	refused("a pipe", fds[0], PBFT_JOURNAL_SYNC, -EINVAL, kind);
-	refused("a socket", pbft_nl_fd(nl), PBFT_JOURNAL_SYNC, -EINVAL, kind);
+	refused("a socket", pbft_nl_fd(fix->nl), PBFT_JOURNAL_SYNC, -EINVAL, kind);
 	refused_file("a directory", "/", O_RDONLY | O_DIRECTORY, -EINVAL, kind);
 	refused_file("a character device", "/dev/null", O_RDWR, -EINVAL, kind);
 	refused_file("a file to read", path, O_RDONLY, -EBADF, rw);
@@ -87,48 +89,59 @@ static void test_modes(int fd)
 		"the journal's mode: integer out of range");
 }
 
-static void test_contents(int fd, const char *path)
+/* Another instance, with the file of this one, which is up. */
+static void test_in_use(int fd)
+{
+	struct fixture *first = fix, other = *fix;
+
+	other.name = "journal-2";
+	fix = &other;
+	point(!send_refusal(&other, &(struct refusal){ .cmd = PBFT_CMD_SET }),
+	      "another instance");
+	refused("the journal of one that is up", fd, PBFT_JOURNAL_SYNC, -EBUSY,
+		"another instance has its journal in this file or device");
+	point(!pbft_nl_del(other.nl, other.name), "it is deleted");
+	fix = first;
+}
+
+static void test_contents(int fd)
 {
 	static const char text[8] = "precious";
 
 	if (ftruncate(fd, PBFT_JOURNAL_MIN - 1))
-		ok(false, "ftruncate: %s", strerror(errno));
+		point(false, "ftruncate: %s", strerror(errno));
 	refused("a file that is too small", fd, U32_MAX, -ENOSPC,
 		"the journal is too small: it takes 16 MB, and twice the window in full batches");
 	if (ftruncate(fd, PBFT_JOURNAL_MIN) || pwrite(fd, text, 8, 0) != 8)
-		ok(false, "%s: %s", path, strerror(errno));
+		point(false, "write: %s", strerror(errno));
 	refused("a file with something else in it", fd, U32_MAX, -EMEDIUMTYPE,
 		"something else than a journal is stored here: zero it to use it");
 	if (ftruncate(fd, 0) || ftruncate(fd, PBFT_JOURNAL_MIN))
-		ok(false, "ftruncate: %s", strerror(errno));
-	ok(!up(fd, U32_MAX), "an empty one of the least size will do, in mode sync");
-	ok(up(fd, U32_MAX) == -EALREADY, "but once");
-	ok(!pbft_nl_down(nl, instance), "and down");
-	ok(!up(fd, PBFT_JOURNAL_ASYNC), "the same in mode async");
-	ok(!pbft_nl_down(nl, instance), "and down again");
-	ok(!up(-1, PBFT_JOURNAL_NONE) && !pbft_nl_down(nl, instance),
+		point(false, "ftruncate: %s", strerror(errno));
+	point(!up(fd, U32_MAX), "an empty one of the least size will do, in mode sync");
+	point(up(fd, U32_MAX) == -EALREADY, "but once");
+	test_in_use(fd);
+	point(!down(), "and down");
+	point(!up(fd, PBFT_JOURNAL_ASYNC), "the same in mode async");
+	point(!down(), "and down again");
+	point(!up(-1, PBFT_JOURNAL_NONE) && !down(),
 	   "mode none needs no journal");
 }
 
-int main(int argc, char **argv)
+void test_journal(struct fixture *fx)
 {
-	char err[256];
-	int fd;
+	struct fixture one = *fx;
+	char path[40];
+	int fd = memfd_create("journal", MFD_CLOEXEC);
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: nl-journal INSTANCE FILE\n");
-		return 2;
-	}
-	instance = argv[1];
-	fd = open(argv[2], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || pbft_nl_open(&nl, err, sizeof(err))) {
-		ok(false, "%s", fd < 0 ? strerror(errno) : err);
-		return done_testing();
-	}
-	test_descriptors(argv[2]);
+	one.name = "journal-1";
+	fix = &one;
+	point(!send_refusal(&one, &(struct refusal){ .cmd = PBFT_CMD_SET }),
+	      "an instance for journals");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	test_descriptors(path);
 	test_modes(fd);
-	test_contents(fd, argv[2]);
+	test_contents(fd);
+	point(!pbft_nl_del(one.nl, one.name), "it is deleted");
 	close(fd);
-	pbft_nl_close(nl);
-	return done_testing();
 }
