@@ -85,8 +85,18 @@ static void birth(struct pbft_journal *j, const u8 *nonce)
 	j->chain = j->start_chain;
 }
 
+/* Empty. Both superblocks: the older one must not be what is found some day. */
+static int begin(struct pbft_journal *j)
+{
+	int err = super_write(j) ?: super_write(j);
+
+	j->used = sizeof(struct frame_disk);
+	return err;
+}
+
 int pbft_journal_reset(struct pbft_journal *j, const u8 *nonce)
 {
+	struct pbft_out forgot = { .type = PBFT_OUT_PERSIST, .code = PBFT_REC_FORGOT };
 	int err;
 
 	birth(j, nonce);
@@ -94,10 +104,10 @@ int pbft_journal_reset(struct pbft_journal *j, const u8 *nonce)
 	j->end = 0;
 	j->synced = 0;
 	j->mark = 0;
-	/* both: the older one must not be what is found if the newer is damaged */
-	err = super_write(j) ?: super_write(j);
 	j->used = sizeof(struct frame_disk);
-	return err;
+	/* in place before the journal is: no crash may leave one that looks new */
+	err = pbft_journal_append(j, &forgot) ?: pbft_journal_sync(j);
+	return err ?: begin(j);
 }
 
 static bool blank(const u8 *block)
@@ -177,7 +187,8 @@ static int super_find(struct pbft_journal *j, u64 bytes, const u8 *nonce, const 
 	if (!nonce)
 		return -ENODATA;
 	*why = "a new journal cannot be written";
-	return pbft_journal_reset(j, nonce);
+	birth(j, nonce);
+	return begin(j);
 }
 
 int pbft_journal_open(struct pbft_journal *j, const struct pbft_wire_id *id, u32 self,

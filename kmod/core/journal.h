@@ -107,7 +107,7 @@ int pbft_journal_replay(struct pbft_journal *j,
 			int (*fn)(void *arg, const struct pbft_record *rec), void *arg,
 			const char **why);
 
-/* Begin anew, empty. Return: 0 or -errno. */
+/* Begin anew; all it says is that there was more: FORGOT. Return: 0 or -errno. */
 int pbft_journal_reset(struct pbft_journal *j, const u8 *nonce);
 
 /*

@@ -440,6 +440,8 @@ void app_unbind(struct sim_node *node, bool lose_tail)
 		if (node->up) {
 			replica_enter(node);
 			pbft_unbind(node->core);
+			if (node->disk.on)
+				pbft_gate_unbind(&node->disk.gate);
 			replica_leave(node);
 		}
 	}
