@@ -80,6 +80,8 @@ bool pbft_disk_holds(struct pbft_instance *inst, struct pbft_core *core,
 bool pbft_disk_next(struct pbft_instance *inst, struct pbft_out *out);
 /* The outbox is empty: let the work item write what waits for it. */
 void pbft_disk_kick(struct pbft_instance *inst);
+/* Wait until what was put out so far is durable, or has failed. May sleep. */
+void pbft_disk_settle(struct pbft_instance *inst);
 /* The daemon is gone: what waits for it is void. */
 void pbft_disk_unbind(struct pbft_instance *inst);
 

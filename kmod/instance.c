@@ -350,6 +350,8 @@ int pbft_instance_up(struct pbft_instance *inst, const struct pbft_up *up,
 		*why = "the core refuses the null service";
 		goto out_stop;
 	}
+	/* a crash from here on finds on record that the replica exists */
+	pbft_disk_settle(inst);
 	err = pbft_socket_open(inst, why);
 	if (err)
 		goto out_stop;

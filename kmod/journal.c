@@ -68,6 +68,12 @@ void pbft_disk_kick(struct pbft_instance *inst)
 		queue_work(disk_wq, &disk->work);
 }
 
+void pbft_disk_settle(struct pbft_instance *inst)
+{
+	if (inst->disk)
+		flush_work(&inst->disk->work);
+}
+
 void pbft_disk_unbind(struct pbft_instance *inst)
 {
 	if (inst->disk)

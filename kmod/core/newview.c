@@ -434,8 +434,10 @@ void pbft_on_new_view(struct pbft_core *c, struct pbft_buf *buf,
 {
 	u64 view = le64_to_cpu(m->hdr.view);
 
+	/* one of our own that we have forgotten nobody can prove to us */
 	if (le32_to_cpu(m->hdr.sender) != pbft_primary(c, view) ||
-	    view > S64_MAX || view < c->view || (view == c->view && !c->pending))
+	    pbft_primary(c, view) == c->self || view > S64_MAX || view < c->view ||
+	    (view == c->view && !c->pending))
 		return;
 	/*
 	 * The first for the view we are waiting for stays. One for a later view

@@ -346,6 +346,9 @@ void replica_start(struct sim_node *node, bool genesis)
 	      genesis ? ", genesis" : remembers ? " and remembers" : " without memory",
 	      node->life);
 	replica_leave(node);
+	/* a new replica is up when that is on record; before, it has said nothing */
+	if (node->disk.on && genesis)
+		disk_synced(node);
 	app_bind(node);
 }
 

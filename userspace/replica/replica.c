@@ -314,6 +314,8 @@ int pbft_replica_create(struct pbft_replica **out,
 		return rc;
 	}
 	*out = r;
+	/* a crash from here on finds on record that the replica exists */
+	settle(r);
 	return 0;
 }
 
