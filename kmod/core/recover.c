@@ -199,11 +199,21 @@ void pbft_on_query_stable(struct pbft_core *c, const struct pbft_packet *pkt)
 /* ---- helping ------------------------------------------------------------------ */
 
 /*
+ * The longest interval. Each of the others may be asked in turn, and takes all
+ * along: there must be time between for views to come to rest.
+ */
+static u64 slowest(const struct pbft_core *c)
+{
+	return max(REJOIN_SLOWEST * c->cfg.t_rejoin,
+		   4ull * REJOIN_VIEWS * c->n * c->cfg.t_max);
+}
+
+/*
  * A peer asks us to move on. Each interval in which it asks is twice as long as
- * the one before, up to REJOIN_SLOWEST times the configured one, until it has
- * asked nothing for twice as long, and for longer than it takes to time out of f
- * faulty primaries' views and its own: a faulty replica disturbs less and less,
- * an honest one has what one recovery takes at once.
+ * the one before, up to slowest(), until it has asked nothing for twice as long,
+ * and for longer than it takes to time out of f faulty primaries' views and its
+ * own: a faulty replica disturbs less and less, an honest one has what one
+ * recovery takes at once.
  */
 static void asks(struct pbft_core *c, struct pbft_peer *p)
 {
@@ -213,8 +223,7 @@ static void asks(struct pbft_core *c, struct pbft_peer *p)
 	p->rejoin_asked = c->now;
 	if (fresh || !pbft_within(c, p->rejoin_from, p->rejoin_interval)) {
 		p->rejoin_interval = fresh ? c->cfg.t_rejoin :
-				     min(2 * p->rejoin_interval,
-					 REJOIN_SLOWEST * c->cfg.t_rejoin);
+				     min(2 * p->rejoin_interval, slowest(c));
 		p->rejoin_from = c->now;
 		p->rejoin_views = 0;
 		p->rejoin_view = U64_MAX;
