@@ -2,6 +2,7 @@
 /* Made-up peers of one core: building and delivering their messages. */
 #include <stdio.h>
 #include <stdlib.h>
+#include "core/decide.h"
 #include "core-peers.h"
 
 static struct pbft_buf *last_vc[PEERS_N];
@@ -87,9 +88,12 @@ static void note(struct peers *p, const struct pbft_out *out)
 	switch (out->type) {
 	case PBFT_OUT_SEND:
 		p->sent[((const struct pbft_hdr *)out->buf->data)->type]++;
-		if (((const struct pbft_hdr *)out->buf->data)->type == PBFT_VIEW_CHANGE)
-			p->vc_q = le32_to_cpu(((const struct pbft_view_change *)
-					       out->buf->data)->q_count);
+		if (((const struct pbft_hdr *)out->buf->data)->type == PBFT_VIEW_CHANGE) {
+			const struct pbft_view_change *vc = (const void *)out->buf->data;
+
+			p->vc_q = le32_to_cpu(vc->q_count);
+			p->vc_valid = pbft_vc_valid(vc, p->cfg.k, p->cfg.l);
+		}
 		break;
 	case PBFT_OUT_EVENT:
 		p->event[out->code]++;

@@ -29,6 +29,7 @@ struct peers {
 	u32 applied_count;		/* its requests */
 	u64 snapshot, fetch;
 	u32 vc_q;			/* entries of Q in our last VIEW-CHANGE */
+	bool vc_valid;			/* ... and would others take it? */
 	struct pbft_digest fetch_app;
 };
 

@@ -497,6 +497,61 @@ static void test_ring(void)
 	peers_stop(&p);
 }
 
+/*
+ * What is prepared stays in Q, or nobody would take our VIEW-CHANGE. That takes a null
+ * batch which later views do not know of: they leave its number free, and it stays.
+ */
+static void test_pinned(void)
+{
+	static const u64 views[] = { 2, 3, 5, 6, 7, 9 };
+	struct peers_batch null = { .seq = 1 };
+	struct pbft_digest d;
+	u32 i;
+
+	pbft_null_digest(&d);
+	peers_start(&p, true);
+	peers_enter(&p, 1, 0, 0);
+	peers_batch(&p, PBFT_PRE_PREPARE, 1, 1, &null, true);
+	peers_vote(&p, PBFT_PREPARE, 2, 1, 1, &d);
+	peers_vote(&p, PBFT_PREPARE, 3, 1, 1, &d);
+	ok(p.sent[PBFT_COMMIT] == 1, "a null batch is prepared");
+	for (i = 0; i < ARRAY_SIZE(views); i++) {
+		struct peers_batch b = batch(1, 1 + i);
+
+		peers_enter(&p, views[i], 0, 0);
+		peers_batch(&p, PBFT_PRE_PREPARE, views[i] % PEERS_N, views[i], &b, true);
+	}
+	ok(p.sent[PBFT_PREPARE] == 1 + ARRAY_SIZE(views) && p.vc_q == PBFT_Q_RING,
+	   "in later views %u other batches at its number", p.sent[PBFT_PREPARE] - 1);
+	ok(p.vc_valid, "Q still has what is prepared");
+	peers_stop(&p);
+}
+
+/*
+ * A lying primary of view 3 has prepared, it says, a batch that no correct replica has
+ * seen. A1 and A2 hold, the latter by the two digests that another has at its number.
+ */
+static void test_unvouched(void)
+{
+	struct pbft_digest d, x = peers_digest('x'), y = peers_digest('y');
+	struct peers_batch b = batch(1, 1);
+	struct peers_vc all[3] = {
+		{ .seq = 1, .q = { &x, &y }, .q_view = { 1, 0 } },
+		{ .h = 0 },
+		{ .seq = 1, .p = &d, .q = { &d } },
+	};
+
+	peers_start(&p, true);
+	d = peers_batch_digest(&b);
+	peers_view_changes(&p, 3, all);
+	peers_new_view(&p, 3, 0, 0, &d);
+	ok(peers_status(&p).view == 3 && !peers_status(&p).pending && p.sent[PBFT_FETCH],
+	   "a NEW-VIEW with a batch that nobody but its primary vouches for");
+	peers_batch(&p, PBFT_BATCH, 3, 0, &b, false);
+	ok(!p.sent[PBFT_PREPARE], "is not voted for, if its requests may be invented");
+	peers_stop(&p);
+}
+
 /* Bases of others' that fill C give way to a checkpoint of our own. */
 static void test_bases(void)
 {
@@ -581,6 +636,8 @@ int main(void)
 	test_two_batches();
 	test_repeated_v();
 	test_ring();
+	test_pinned();
+	test_unvouched();
 	test_bases();
 	test_no_promise();
 	test_outbox();
