@@ -233,6 +233,11 @@ void check_send(struct sim_node *node, const struct pbft_out *out)
 			sim_violation(node->sim, "7 journal: replica %u sends VIEW-CHANGE %llu unrecorded",
 				      node->id, llu(head.view));
 		break;
+	case PBFT_NEW_VIEW:
+		if (gn->nv_persisted < head.view)
+			sim_violation(node->sim, "7 journal: replica %u sends NEW-VIEW %llu unrecorded",
+				      node->id, llu(head.view));
+		break;
 	case PBFT_REPLY:
 		sent_reply(node, (const void *)h);
 		break;

@@ -195,6 +195,19 @@ void peers_request(struct peers *p, u32 client, u64 t, u32 op_len)
 	free(m);
 }
 
+void peers_relay(struct peers *p, u32 from, u32 client, u64 t, u32 op_len)
+{
+	struct pbft_request *m = calloc(1, sizeof(*m) + op_len);
+	struct pbft_buf *buf;
+
+	request_body(m, 1, op_len);
+	buf = build(p, PBFT_REQUEST, client, 0, t, &m->session,
+		    sizeof(*m) - sizeof(m->hdr) + op_len);
+	peers_send(p, PBFT_RELAY, from, 0, 0, buf->data, buf->len);
+	pbft_buf_put(buf);
+	free(m);
+}
+
 static void checkpoint_digest(const struct peers *p, u64 seq, char app,
 			      struct pbft_digest *out)
 {

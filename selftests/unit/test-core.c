@@ -188,6 +188,20 @@ static void test_answers(void)
 	peers_stop(&p);
 }
 
+/* The primary cannot propose a guarded client's repeat if who answered it says nothing. */
+static void test_answered(void)
+{
+	peers_start(&p, true);
+	run_to(1);
+	peers_forget(&p);
+	peers_request(&p, PEERS_CLIENT, 1, 8);
+	ok(p.sent[PBFT_REPLY] == 1 && !p.sent[PBFT_ENDORSE],
+	   "a request that was answered, from its client: the answer");
+	peers_relay(&p, 2, PEERS_CLIENT, 1, 8);
+	ok(p.sent[PBFT_ENDORSE] == 1, "from a replica, which has it authenticated: we vouch for it");
+	peers_stop(&p);
+}
+
 static void test_checkpoint_times(void)
 {
 	struct pbft_digest app = peers_digest('a');
@@ -622,6 +636,7 @@ int main(void)
 	test_hello();
 	test_stopped();
 	test_answers();
+	test_answered();
 	test_checkpoint_times();
 	test_bind();
 	test_differs(true);
