@@ -566,6 +566,25 @@ static void test_unvouched(void)
 	peers_stop(&p);
 }
 
+/* Of two that held a base, one has lost it: the word of the other is enough to fetch it. */
+static void test_base_fetched(void)
+{
+	peers_start(&p, true);
+	peers_checkpoint(&p, 3, 4, 'b');
+	ok(!p.fetch, "a checkpoint by the word of one is not fetched");
+	peers_enter(&p, 1, 4, 'b');
+	ok(p.fetch == 4, "... unless it is the base of a NEW-VIEW");
+	peers_stop(&p);
+
+	peers_start(&p, true);
+	peers_enter(&p, 1, 4, 'b');
+	peers_checkpoint(&p, 3, 4, 'x');
+	ok(!p.fetch, "another digest than the base's is the word of one");
+	peers_checkpoint(&p, 2, 4, 'b');
+	ok(p.fetch == 4, "the base's is fetched when it comes");
+	peers_stop(&p);
+}
+
 /* Bases of others' that fill C give way to a checkpoint of our own. */
 static void test_bases(void)
 {
@@ -653,6 +672,7 @@ int main(void)
 	test_ring();
 	test_pinned();
 	test_unvouched();
+	test_base_fetched();
 	test_bases();
 	test_no_promise();
 	test_outbox();
