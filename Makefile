@@ -37,7 +37,7 @@ help:
 	@echo 'make prove       no out-of-bounds read in the wire decoders (cbmc)'
 	@echo 'make coverage    what of kmod/core the tests reach, and why not the rest'
 	@echo 'make model       the view change, explored by spin'
-	@echo 'make mutants     66 bugs planted in the core, one by one: MUTANT_SEEDS=N'
+	@echo 'make mutants     99 bugs planted in the core, one by one: MUTANT_SEEDS=N'
 	@echo 'make static      W=1, sparse, clang, checkpatch, coccinelle, kernel-doc, shellcheck'
 	@echo 'make check-debug the kselftests on a kernel that complains: FLAVOUR=debug|lite|kcsan|uml'
 	@echo 'make check-kernels   the module on the newest kernel there is'

@@ -137,6 +137,8 @@ void pbft_on_prepare(struct pbft_core *c, const struct pbft_packet *pkt)
 		check_prepared(c, s);
 	} else if (s->held) {
 		pbft_try_held(c, s);
+	} else if (pkt->head.seq <= c->nv_max) {
+		pbft_take_entries(c);
 	}
 }
 
@@ -209,22 +211,23 @@ static bool time_ok(const struct pbft_core *c, const struct pbft_batch *b)
 }
 
 /* Did f other backups, hence one correct replica, find the batch authentic? */
-static bool others_prepared(const struct pbft_core *c, const struct pbft_slot *s)
+static bool others_prepared(const struct pbft_core *c, const struct pbft_slot *s,
+			    const struct pbft_digest *d)
 {
-	u64 ok = matching(c, s->prep_seen, s->prep, &s->held_d);
+	u64 ok = matching(c, s->prep_seen, s->prep, d);
 
 	return hweight64(ok & pbft_others(c)) >= c->f;
 }
 
-static bool authentic(struct pbft_core *c, const struct pbft_slot *s,
-		      struct pbft_batch *b)
+bool pbft_authentic(struct pbft_core *c, const struct pbft_slot *s,
+		    const struct pbft_batch *b)
 {
 	u32 i;
 
 	for (i = 0; i < b->count; i++)
 		if (!b->items[i].authentic &&
 		    !pbft_guard_endorsed(c, &b->items[i], &b->digests[i]))
-			return others_prepared(c, s);
+			return others_prepared(c, s, &b->digest);
 	return true;
 }
 
@@ -241,7 +244,7 @@ void pbft_try_held(struct pbft_core *c, struct pbft_slot *s)
 		pbft_slot_unhold(c, s);
 		return;
 	}
-	if (!authentic(c, s, b)) {
+	if (!pbft_authentic(c, s, b)) {
 		pbft_guard_hold(c, s);
 		return;
 	}

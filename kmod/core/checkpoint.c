@@ -27,6 +27,22 @@ static struct pbft_ck_claim *claim_of(const struct pbft_core *c, u64 seq, u32 fr
 	return cl->seq == seq && seq ? cl : NULL;
 }
 
+/* The base of a NEW-VIEW has the word of f + 1 members of V. */
+static bool is_base(const struct pbft_core *c, u64 seq, const struct pbft_digest *d)
+{
+	u32 i;
+
+	for (i = 0; i < c->own_count; i++)
+		if (c->own[i].seq == seq && !c->own[i].held &&
+		    pbft_digest_eq(&c->own[i].d, d))
+			return true;
+	return false;
+}
+
+/*
+ * f + 1 say so. Of a base one is enough: others that held it may have lost it since,
+ * and nothing below it is voted on any more.
+ */
 bool pbft_claim_certified(const struct pbft_core *c, u64 seq,
 			  const struct pbft_digest *d, struct pbft_ck_claim *out,
 			  u64 *who)
@@ -43,7 +59,7 @@ bool pbft_claim_certified(const struct pbft_core *c, u64 seq,
 		*who |= BIT_ULL(i);
 		count++;
 	}
-	return count >= c->f + 1;
+	return count >= c->f + 1 || (count && is_base(c, seq, d));
 }
 
 struct pbft_ck_own *pbft_own_find(struct pbft_core *c, u64 seq)

@@ -572,6 +572,7 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 		relay_to_primary(c, p);
 	if (c->held_count)
 		pbft_try_all_held(c);
+	pbft_take_entries(c);
 }
 
 void pbft_on_request(struct pbft_core *c, const struct pbft_packet *pkt)

@@ -262,12 +262,8 @@ bool pbft_decide_null(const struct pbft_vcset *s, u64 seq)
 	return count >= s->q;
 }
 
-/*
- * Do f + 1 members list @d in Q, so that at least one correct replica found its
- * requests authentic? Unlike A2 this takes no second digest instead.
- */
-static bool vouched(const struct pbft_vcset *s, u64 seq,
-		    const struct pbft_digest *d)
+bool pbft_decide_vouched(const struct pbft_vcset *s, u64 seq,
+			 const struct pbft_digest *d)
 {
 	u32 i, j, n, count = 0;
 
@@ -352,7 +348,7 @@ enum pbft_decision pbft_decide(const struct pbft_vcset *s, u64 seq,
 		    !cond_a2(s, seq, &p->digest, view))
 			continue;
 		if (body && !body(arg, seq, &p->digest,
-				  vouched(s, seq, &p->digest)))
+				  pbft_decide_vouched(s, seq, &p->digest)))
 			continue;
 		*out = p->digest;
 		return PBFT_DECIDE_BATCH;

@@ -55,6 +55,13 @@ enum pbft_decision pbft_decide(const struct pbft_vcset *s, u64 seq,
 bool pbft_decide_supports(const struct pbft_vcset *s, u64 seq,
 			  const struct pbft_digest *d);
 
+/*
+ * Do f + 1 members list @d in Q at @seq, so that at least one correct replica found
+ * its requests authentic? Unlike A2 this takes no second digest instead.
+ */
+bool pbft_decide_vouched(const struct pbft_vcset *s, u64 seq,
+			 const struct pbft_digest *d);
+
 /* Condition B at @seq. */
 bool pbft_decide_null(const struct pbft_vcset *s, u64 seq);
 

@@ -222,6 +222,7 @@ void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt)
 	pbft_client_proposable(c, cl);
 	if (c->held_count)
 		pbft_try_all_held(c);
+	pbft_take_entries(c);
 }
 
 /* May it be proposed, and must the primary order it? */

@@ -402,6 +402,9 @@ void pbft_on_commit(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_accept(struct pbft_core *c, struct pbft_slot *s,
 		 const struct pbft_digest *d, struct pbft_batch *batch,
 		 struct pbft_buf *pre_prepare);
+/* Is every request of @b its client's, as far as we, or one correct replica, can tell? */
+bool pbft_authentic(struct pbft_core *c, const struct pbft_slot *s,
+		    const struct pbft_batch *b);
 void pbft_try_held(struct pbft_core *c, struct pbft_slot *s);
 void pbft_try_all_held(struct pbft_core *c);
 void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,

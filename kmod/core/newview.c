@@ -39,6 +39,18 @@ static void set_init(const struct pbft_core *c, struct pbft_vcset *s)
 	s->count = 0;
 }
 
+/* V, as far as its VIEW-CHANGEs are in hand. */
+static void set_of_v(const struct pbft_core *c, const struct pbft_nv_rec *nv,
+		     struct pbft_vcset *s)
+{
+	u32 i;
+
+	set_init(c, s);
+	for (i = 0; i < c->n; i++)
+		if (nv->vc[i].buf)
+			s->vc[s->count++] = nv->vc[i].vc;
+}
+
 /* ---- entering ----------------------------------------------------------- */
 
 /* Certificates that the NEW-VIEW's justification proves cannot commit. */
@@ -56,6 +68,34 @@ static void prune(struct pbft_core *c, const struct pbft_new_view *m)
 		    !pbft_digest_eq(&s->p_d, d))
 			s->p_set = false;
 	}
+}
+
+static bool in_q(const struct pbft_slot *s, const struct pbft_digest *d)
+{
+	u32 i;
+
+	for (i = 0; i < PBFT_Q_RING; i++)
+		if (s->q[i].used && pbft_digest_eq(&s->q[i].d, d))
+			return true;
+	return false;
+}
+
+/*
+ * May we pre-prepare an entry? A1 and A2 can hold for a batch that no correct replica
+ * has seen, by the word of one liar and others' second digests, and its requests may
+ * be invented. So a correct replica must have found them authentic: one of f + 1 in V
+ * that pre-prepared it, ourselves, or one of f backups that prepare it now.
+ */
+static bool entry_authentic(struct pbft_core *c, const struct pbft_slot *s,
+			    struct pbft_batch *b)
+{
+	struct pbft_vcset set;
+
+	pbft_batch_fill(c, b);	/* by requests that came from their clients */
+	if (s->committed || in_q(s, &b->digest) || pbft_authentic(c, s, b))
+		return true;
+	set_of_v(c, &c->nv_in, &set);
+	return pbft_decide_vouched(&set, s->seq, &b->digest);
 }
 
 /*
@@ -81,10 +121,10 @@ void pbft_take_entries(struct pbft_core *c)
 		if (!s || s->pp)
 			continue;
 		b = pbft_slot_body(s, d);
-		if (b || pbft_digest_eq(d, &c->null_d))
-			pbft_accept(c, s, d, b, NULL);
-		else
+		if (!b && !pbft_digest_eq(d, &c->null_d))
 			pbft_want(c, s, d, true);
+		else if (!b || entry_authentic(c, s, b))
+			pbft_accept(c, s, d, b, NULL);
 	}
 	while (c->nv_done < c->nv_max) {
 		struct pbft_slot *s = pbft_slot(c, c->nv_done + 1);
@@ -160,7 +200,6 @@ static bool have_body(void *arg, u64 seq, const struct pbft_digest *d, bool vouc
 	bool null = pbft_digest_eq(d, &c->null_d);
 	struct pbft_slot *s;
 	struct pbft_batch *b;
-	u32 i;
 
 	if (seq <= c->h && (vouched || null))
 		return true;
@@ -174,10 +213,7 @@ static bool have_body(void *arg, u64 seq, const struct pbft_digest *d, bool vouc
 	}
 	if (vouched)
 		return true;
-	for (i = 0; i < PBFT_Q_RING; i++)
-		if (s->q[i].used && pbft_digest_eq(&s->q[i].d, d))
-			return true;
-	return items_authentic(b);
+	return in_q(s, d) || items_authentic(b);
 }
 
 /* Decide every sequence number above @base into @x. Return: entries, or -1: wait. */
@@ -405,7 +441,6 @@ static void reject(struct pbft_core *c)
 void pbft_check_new_view(struct pbft_core *c)
 {
 	struct pbft_vcset s;
-	u32 i;
 
 	if (!c->nv.buf || c->nv.view < c->view || c->stopped)
 		return;
@@ -418,10 +453,7 @@ void pbft_check_new_view(struct pbft_core *c)
 		if (pbft_may_promise(c, c->view) && c->vc[c->self].view != c->view)
 			return;
 	}
-	set_init(c, &s);
-	for (i = 0; i < c->n; i++)
-		if (c->nv.vc[i].buf)
-			s.vc[s.count++] = c->nv.vc[i].vc;
+	set_of_v(c, &c->nv, &s);
 	if (c->nv.bad || !justified(c, &s, c->nv.nv)) {
 		reject(c);
 		return;

@@ -24,10 +24,11 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 B = os.environ.get("B", os.path.join(TOP, "build"))
 CHUNKS = (250, 750, 4000)   # seeds at one size of cluster before the next size's turn
-ENOUGH = 1000               # seeds for a mutant that another test has caught already
+ENOUGH = 250                # seeds for a mutant that another test has caught already
 SHOWN = 4                   # tests named in the table
 LIMIT = 1800                # seconds for one run of the simulator
-TESTS = ("unit-decide", "unit-wire", "unit-frag", "pbft-scenario")
+TESTS = ("unit-decide", "unit-wire", "unit-frag", "unit-core", "unit-journal",
+         "pbft-scenario")
 
 
 def mutants():
@@ -80,6 +81,8 @@ class Build:
                 words[-1] = os.path.join(where, source)
             words[words.index("-o") + 1] = os.path.join(where, source[:-2] + ".o")
             os.makedirs(os.path.dirname(os.path.join(where, source)), exist_ok=True)
+            at = words.index("-MT")
+            del words[at:at + 2]
             words = [w for w in words if w not in ("-Werror", "-MMD", "-MP")]
             # the copies come before the originals
             words[1:1] = ["-I" + os.path.join(where, "kmod/core"),

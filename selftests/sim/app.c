@@ -164,8 +164,39 @@ static void one_request(struct sim_node *node, struct kv_state *s, u64 seq, u32 
 		a->status = PBFT_ST_OUT_OF_ORDER;
 		break;
 	}
-	if (!node->byz)
+	if (!node->byz && !s->corrupt)
 		ghost_request(node, seq, i, req, a, run);
+}
+
+/* Of a state that differs from what it should be, the faults are its own. */
+static void judge_corrupt(struct sim_node *node)
+{
+	if (node->app.state.corrupt) {
+		node->sim->corrupt |= 1ull << node->id;
+		if (!node->byz)
+			ghost_corrupted(node, node->app.state.head.seq);
+	} else {
+		node->sim->corrupt &= ~(1ull << node->id);
+	}
+}
+
+/* One bit of a register; in the database, too, or only in what is in memory. */
+void app_corrupt(struct sim_node *node)
+{
+	struct prng *r = &node->sim->rng_corrupt;
+	struct sim_app *app = &node->app;
+	u32 key = prng_below(r, node->sim->plan.keys);
+	u64 bit = 1ull << prng_below(r, 64);
+
+	app->state.values[key] ^= bit;
+	app->state.corrupt = true;
+	if (prng_chance(r, 500000)) {
+		app->durable.values[key] ^= bit;
+		app->durable.corrupt = true;
+	}
+	trace(node->sim, "%s daemon's state is corrupted at %llu", trace_end(node->id),
+	      (unsigned long long)app->state.head.seq);
+	judge_corrupt(node);
 }
 
 static void apply(struct sim_node *node, struct app_item *it)
@@ -195,6 +226,7 @@ static void apply(struct sim_node *node, struct app_item *it)
 		used += answers[i].len;
 	}
 	s->head = it->head;
+	judge_corrupt(node);
 	if (!node->byz)
 		ghost_executed(node, &s->head, count, answers);
 	if (prng_chance(&sim->rng_app, sim->plan.durable_ppm))
@@ -268,6 +300,12 @@ static void snapshot(struct sim_node *node, const struct app_item *it)
 			      (unsigned long long)node->app.state.head.seq);
 	snapshot_keep(node);
 	app_digest(&node->app.state, &d);
+	/* what was damaged has been overwritten since */
+	if (node->app.state.corrupt && ghost_same_state(node->sim, &node->app.state.head, &d)) {
+		node->app.state.corrupt = false;
+		node->app.durable = node->app.state;
+		judge_corrupt(node);
+	}
 	now = replica_enter(node);
 	err = pbft_checkpointed(node->core, now, it->head.seq, &d);
 	replica_leave(node);
@@ -355,11 +393,13 @@ void app_state_resp(struct sim_node *node, struct kv_state *state)
 	if (!pbft_digest_eq(&d, &app->fetch.digest))
 		return;
 	app->state = *state;
+	app->state.corrupt = false;
 	app->state.head = app->fetch.head;
 	app->durable = app->state;
 	app->fetching = false;
 	snapshot_keep(node);
 	sim->stats.state_transfers++;
+	judge_corrupt(node);
 	if (!node->byz)
 		ghost_installed(node, &app->state.head, &d);
 	now = replica_enter(node);
@@ -448,6 +488,7 @@ void app_unbind(struct sim_node *node, bool lose_tail)
 	if (lose_tail) {
 		app->state = app->durable;
 		snapshots_drop(app, 0, app->state.head.seq);
+		judge_corrupt(node);
 	}
 }
 
@@ -460,6 +501,7 @@ void app_reset(struct sim_node *node, bool wipe)
 	memset(&app->state, 0, sizeof(app->state));
 	memset(&app->durable, 0, sizeof(app->durable));
 	snapshots_drop(app, 1, 0);
+	judge_corrupt(node);
 }
 
 void app_free(struct sim_node *node)

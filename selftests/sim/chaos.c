@@ -95,7 +95,7 @@ static void crash(struct sim *sim, u32 fault)
 
 	if (!node || !node->up)
 		return;
-	bad = sim->plan.byz | sim->forgetful | 1ull << node->id;
+	bad = sim->plan.byz | sim->forgetful | sim->corrupt | 1ull << node->id;
 	if (!node->disk.on || fault != SIM_F_CRASH) {
 		if (hweight64(bad) > sim->plan.cfg.f)
 			return;
@@ -181,6 +181,22 @@ static void daemon_fault(struct sim *sim, u32 fault)
 	}
 	app_unbind(node, prng_chance(rng(sim), 600000));
 	repair_later(sim, node->id, fault, 8 * sim->plan.cfg.t_base);
+}
+
+/* Counts against f until it is repaired: it answers, and certifies, what is wrong. */
+void chaos_corrupt(struct sim *sim)
+{
+	u32 who = prng_below(&sim->rng_corrupt, sim->id.n);
+	struct sim_node *node = sim_correct(sim, who);
+	u64 bad = sim->plan.byz | sim->forgetful | sim->corrupt | 1ull << who;
+
+	if (sim->phase != SIM_CHAOS)
+		return;
+	sim_event_add(sim, sim->now + prng_range(&sim->rng_corrupt, 1,
+						 2 * sim->plan.corrupt_every),
+		      SIM_EV_CORRUPT, 0);
+	if (node && node->app.bound && hweight64(bad) <= sim->plan.cfg.f)
+		app_corrupt(node);
 }
 
 /* Faults of disks only happen to those that have them. */
@@ -309,6 +325,9 @@ void chaos_begin(struct sim *sim)
 	sim->net.delay_min = sim->plan.delay_min;
 	sim->net.delay_max = sim->plan.delay_max;
 	sim_event_add(sim, prng_below(rng(sim), sim->plan.chaos_every + 1), SIM_EV_CHAOS, 0);
+	if (sim->plan.corrupt_every)
+		sim_event_add(sim, prng_below(&sim->rng_corrupt, sim->plan.corrupt_every),
+			      SIM_EV_CORRUPT, 0);
 }
 
 /* From here on nothing goes wrong any more, except by intent. */

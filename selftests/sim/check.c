@@ -117,6 +117,9 @@ static void checkpoint_taken(struct sim_node *node, u64 seq, const struct pbft_d
 	struct ghost *g = node->sim->ghost;
 	struct ghost_slot *s = ghost_slot(g, seq);
 
+	if (ghost_maybe_corrupt(g, node->id, seq) &&
+	    (!s->checkpointed || !pbft_digest_eq(&s->ck, d)))
+		return;
 	if (!s->checkpointed) {
 		s->checkpointed = true;
 		s->ck = *d;
@@ -138,7 +141,7 @@ static void sent_checkpoint(struct sim_node *node, const struct pbft_checkpoint 
 	if (!pbft_digest_eq(&d, &m->digest))
 		sim_violation(sim, "13 checkpoint: replica %u sends one for %llu whose digest is not of its parts",
 			      node->id, llu(seq));
-	if (!seq)
+	if (!seq || ghost_maybe_corrupt(sim->ghost, node->id, seq))
 		return;
 	if (!(ghost_slot(sim->ghost, seq)->ck_by >> node->id & 1))
 		sim_violation(sim, "7 journal: replica %u sends a CHECKPOINT for %llu it did not record",
@@ -159,6 +162,8 @@ static void sent_reply(struct sim_node *node, const struct pbft_reply *m)
 	    m->status == PBFT_ST_STALE || m->status == PBFT_ST_OUT_OF_ORDER)
 		return;
 	op = client_op(sim, client, le64_to_cpu(m->session), le64_to_cpu(m->t));
+	if (op && ghost_maybe_corrupt(sim->ghost, node->id, op->exec_seq))
+		return;
 	if (!op || !op->exec_seq) {
 		sim_violation(sim, "4 reply: replica %u answers request %u %llu.%llu that did not execute",
 			      node->id, client, llu(le64_to_cpu(m->session)),
@@ -226,6 +231,11 @@ void check_send(struct sim_node *node, const struct pbft_out *out)
 	case PBFT_VIEW_CHANGE:
 		if (gn->vc_persisted < head.view)
 			sim_violation(node->sim, "7 journal: replica %u sends VIEW-CHANGE %llu unrecorded",
+				      node->id, llu(head.view));
+		break;
+	case PBFT_NEW_VIEW:
+		if (gn->nv_persisted < head.view)
+			sim_violation(node->sim, "7 journal: replica %u sends NEW-VIEW %llu unrecorded",
 				      node->id, llu(head.view));
 		break;
 	case PBFT_REPLY:
@@ -401,7 +411,10 @@ static void happened(struct sim_node *node, const struct pbft_out *out)
 		sim_violation(sim, "replica %u stops: %s", node->id, node->core->reason);
 		break;
 	case PBFT_EV_EVIDENCE:
-		if (out->client >= sim->id.n || sim_correct(sim, out->client))
+		/* who says something else of its state when that is repaired lied before */
+		if (out->client >= sim->id.n ||
+		    (sim_correct(sim, out->client) &&
+		     !sim->ghost->nodes[out->client].corrupt_seq))
 			sim_violation(sim, "replica %u accuses correct replica %u",
 				      node->id, out->client);
 		break;
@@ -449,12 +462,14 @@ static void check_stable(struct sim_node *node, u64 h)
 {
 	struct sim *sim = node->sim;
 	u32 q = pbft_quorum(sim->id.n, sim->plan.cfg.f), there = 0;
-	struct ghost_slot *s;
-	u64 seq;
+	u64 seq, by;
+	u32 i;
 
 	for (seq = h; seq && there < q && seq <= sim->ghost->highest; seq += sim->plan.cfg.k) {
-		s = ghost_slot(sim->ghost, seq);
-		there = hweight64(s->ck_by) + hweight64(sim->plan.byz);
+		by = ghost_slot(sim->ghost, seq)->ck_by | sim->plan.byz;
+		for (i = 0; i < sim->id.n; i++)
+			by |= (u64)ghost_maybe_corrupt(sim->ghost, i, seq) << i;
+		there = hweight64(by);
 	}
 	if (h && there < q)
 		sim_violation(sim, "10 stable: replica %u has h = %llu, only %u correct replicas were there",

@@ -30,6 +30,9 @@ static int disk_write(void *arg, u64 off, const void *buf, u32 len)
 
 	if (off + len > d->size || off % SECTOR || len % SECTOR)
 		return -EIO;
+	/* a superblock says that what it leads to is durable */
+	if (off < 2 * PBFT_JOURNAL_BLOCK && d->dirty_from < d->dirty_to)
+		d->early = true;
 	memcpy(d->cache + off, buf, len);
 	memset(d->dirty + off / SECTOR, 1, len / SECTOR);
 	d->dirty_from = min_t(u32, d->dirty_from, off / SECTOR);
@@ -191,6 +194,20 @@ static void compact(struct sim_node *node)
 	node->sim->stats.compactions++;
 }
 
+static bool crash_after(struct sim_node *node)
+{
+	struct sim *sim = node->sim;
+
+	if (sim->phase != SIM_CHAOS || !(sim->plan.faults >> SIM_F_CRASH & 1))
+		return false;
+	sim->stats.crashes++;
+	replica_stop(node);
+	app_unbind(node, true);
+	sim_event_add(sim, sim->now + prng_range(&sim->rng_disk, MS, sim->plan.cfg.t_base),
+		      SIM_EV_REPAIR, node->id)->arg = SIM_F_CRASH;
+	return true;
+}
+
 void disk_synced(struct sim_node *node)
 {
 	struct sim_disk *d = &node->disk;
@@ -201,10 +218,18 @@ void disk_synced(struct sim_node *node)
 	d->busy = false;
 	if (err)
 		journal_failed(node, "sync", err);
+	if (d->early)
+		sim_violation(node->sim, "7 journal: replica %u writes a superblock before the frames it leads to are durable",
+			      node->id);
 	pbft_gate_durable(&d->gate, d->upto);
 	replica_enter(node);
 	replica_leave(node);
-	if (pbft_journal_wants_compaction(&d->journal))
+	/* what is said again is what comes back, if the power fails soon after */
+	if (reclaim && prng_chance(&node->sim->rng_disk, 100000) && crash_after(node))
+		return;
+	/* it is not wanted as often as it would find something to forget */
+	if (pbft_journal_wants_compaction(&d->journal) ||
+	    (!d->journal.mark && prng_chance(&node->sim->rng_disk, 10000)))
 		compact(node);
 	disk_kick(node);
 }

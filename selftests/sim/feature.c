@@ -10,7 +10,7 @@
 
 enum {
 	X_LOSS, X_DUP, X_REORDER, X_REPLAY, X_CORRUPT, X_MTU, X_BIG, X_BYZ_CLIENTS,
-	X_LIARS, X_SLOW_APP, X_JOURNAL, X_MAX
+	X_LIARS, X_SLOW_APP, X_JOURNAL, X_CORRUPT_STATE, X_MAX
 };
 
 #define X_FIRST		SIM_F_MAX
@@ -34,6 +34,7 @@ static const char * const names[FEATURES] = {
 	[X_FIRST + X_BIG] = "big-ops", [X_FIRST + X_BYZ_CLIENTS] = "faulty-clients",
 	[X_FIRST + X_LIARS] = "liars", [X_FIRST + X_SLOW_APP] = "slow-app",
 	[X_FIRST + X_JOURNAL] = "journal",
+	[X_FIRST + X_CORRUPT_STATE] = "corrupt-state",
 };
 
 u32 feature_count(void)
@@ -106,6 +107,8 @@ void feature_apply(struct sim_plan *p, const struct sim_options *opt)
 		p->journal = 0;
 		p->faults &= ~SIM_F_DISK;
 	}
+	if (has(out, X_CORRUPT_STATE))
+		p->corrupt_every = 0;
 	if (opt->until)
 		p->chaos = min(p->chaos, opt->until * MS);
 	if (opt->ops)

@@ -330,6 +330,8 @@ void ghost_executed(struct sim_node *node, const struct pbft_log_head *head,
 	struct ghost_slot *s = ghost_slot(node->sim->ghost, head->seq);
 	u64 results = count ? sim_hash64(answers, count * sizeof(*answers)) : 0;
 
+	if (node->app.state.corrupt)
+		return;
 	if (!s->executed) {
 		s->executed = true;
 		s->results = results;
@@ -337,6 +339,24 @@ void ghost_executed(struct sim_node *node, const struct pbft_log_head *head,
 		sim_violation(node->sim, "2 execution: replica %u gets other results for batch %llu",
 			      node->id, llu(head->seq));
 	}
+}
+
+void ghost_corrupted(struct sim_node *node, u64 seq)
+{
+	struct ghost_node *gn = &node->sim->ghost->nodes[node->id];
+
+	gn->corrupt_seq = max(gn->corrupt_seq, seq);
+	node->sim->ghost->corrupt_ever = true;
+}
+
+bool ghost_same_state(struct sim *sim, const struct pbft_log_head *head,
+		      const struct pbft_digest *app)
+{
+	struct ghost_slot *s = ghost_slot(sim->ghost, head->seq);
+	struct pbft_digest d;
+
+	pbft_checkpoint_digest(&d, &sim->id, head->seq, app, &head->chain, head->time);
+	return s->checkpointed && pbft_digest_eq(&d, &s->ck);
 }
 
 void ghost_installed(struct sim_node *node, const struct pbft_log_head *head,
@@ -349,12 +369,14 @@ void ghost_installed(struct sim_node *node, const struct pbft_log_head *head,
 
 	pbft_checkpoint_digest(&d, &node->sim->id, head->seq, app, &head->chain,
 			       head->time);
-	if (!s->checkpointed || !pbft_digest_eq(&d, &s->ck))
+	if (s->checkpointed ? !pbft_digest_eq(&d, &s->ck) : !g->corrupt_ever)
 		sim_violation(g->sim, "13 checkpoint: replica %u installs a state at %llu that no correct replica had",
 			      node->id, llu(head->seq));
 	gn->apply_next = head->seq + 1;
 	gn->apply_chain = head->chain;
 	gn->apply_time = head->time;
+	if (ghost_maybe_corrupt(g, node->id, head->seq))
+		gn->exec = head->seq;	/* repaired, it executes again */
 }
 
 void ghost_born(struct sim_node *node, bool remembers)

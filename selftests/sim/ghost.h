@@ -69,6 +69,7 @@ struct ghost_node {
 	u64 apply_next;		/* the next APPLY, since bind or install */
 	struct pbft_digest apply_chain;
 	u64 apply_time;
+	u64 corrupt_seq;	/* what it answered and certified up to here may be wrong */
 	struct ghost_pq pq[GHOST_RING];
 };
 
@@ -87,6 +88,7 @@ struct ghost {
 	struct ghost_node *nodes;
 	struct ghost_vc *vcs;
 	u32 vc_count, vc_cap;
+	bool corrupt_ever;	/* any of them */
 };
 
 struct ghost_slot *ghost_slot(struct ghost *g, u64 seq);
@@ -109,6 +111,12 @@ void check_apply(struct sim_node *node, const struct pbft_out *out);
 /* oracle.c */
 void oracle_new_view(struct sim_node *node, const struct pbft_new_view *m);
 void oracle_view_change(struct sim_node *node, const struct pbft_view_change *m);
+
+/* What it says of its state at @seq it may have said when that was corrupt. */
+static inline bool ghost_maybe_corrupt(const struct ghost *g, u32 node, u64 seq)
+{
+	return seq <= g->nodes[node].corrupt_seq && g->nodes[node].corrupt_seq;
+}
 
 static inline unsigned long long llu(u64 x)
 {

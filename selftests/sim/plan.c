@@ -110,6 +110,8 @@ void sim_plan(struct sim_plan *p, u64 seed, const struct sim_options *opt)
 	} else {
 		p->faults &= ~SIM_F_DISK;
 	}
+	if (prng_chance(&r, 250000) && p->faults)
+		p->corrupt_every = prng_range(&r, 2, 20) * c->t_base;
 	feature_apply(p, opt);
 	if (opt->short_run || c->n > 13) {
 		p->ops = min_t(u32, p->ops, 15);
@@ -138,12 +140,13 @@ void sim_plan_print(const struct sim_plan *p, u64 seed)
 	       (unsigned long long)(c->t_heartbeat / MS),
 	       (unsigned long long)(c->t_resend / MS),
 	       (unsigned long long)(c->t_rejoin / MS));
-	printf("  clients %u (%u faulty) window %u ops %u keys %u mtu %u delay %llu-%lluus loss %u dup %u reorder %u replay %u corrupt %u ppm, faults %#x every %llums for %llums journal %u sync %lluus\n",
+	printf("  clients %u (%u faulty) window %u ops %u keys %u mtu %u delay %llu-%lluus loss %u dup %u reorder %u replay %u corrupt %u ppm, faults %#x every %llums for %llums journal %u sync %lluus corrupt every %llums\n",
 	       p->clients, p->byz_clients, p->window, p->ops, p->keys, p->mtu,
 	       (unsigned long long)(p->delay_min / 1000),
 	       (unsigned long long)(p->delay_max / 1000),
 	       p->loss, p->dup, p->reorder, p->replay, p->corrupt, p->faults,
 	       (unsigned long long)(p->chaos_every / MS),
 	       (unsigned long long)(p->chaos / MS), p->journal,
-	       (unsigned long long)(p->sync_delay / 1000));
+	       (unsigned long long)(p->sync_delay / 1000),
+	       (unsigned long long)(p->corrupt_every / MS));
 }

@@ -46,6 +46,7 @@ void sim_init(struct sim *sim, u64 seed, const struct sim_plan *plan)
 	prng_seed(&sim->rng_byz, seed, 5);
 	prng_seed(&sim->rng_aim, seed, 6);
 	prng_seed(&sim->rng_disk, seed, 9);
+	prng_seed(&sim->rng_corrupt, seed, 10);
 	sim_events_init(&sim->events);
 	sim->stats.memory_bound = pbft_config_memory(&plan->cfg);
 	sim->nodes = calloc(sim->id.n, sizeof(*sim->nodes));
@@ -187,6 +188,9 @@ void sim_dispatch(struct sim *sim, struct sim_event *ev)
 	case SIM_EV_CHAOS:
 		chaos_act(sim);
 		break;
+	case SIM_EV_CORRUPT:
+		chaos_corrupt(sim);
+		break;
 	case SIM_EV_REPAIR:
 		chaos_repair(sim, ev->end, ev->arg);
 		break;
@@ -248,6 +252,8 @@ static const char *not_converged(struct sim *sim, u64 *who)
 			return "is still fetching state";
 		if (sim->forgetful >> i & 1)
 			return "may still not vote";
+		if (sim->corrupt >> i & 1)
+			return "has not noticed that its state is corrupt";
 		active += !c->pending && c->view == view;
 	}
 	*who = view;

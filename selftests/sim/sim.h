@@ -54,6 +54,7 @@ enum sim_event_type {
 	SIM_EV_DISK,		/* a sync is through */
 	SIM_EV_CLIENT,		/* client's timer */
 	SIM_EV_CHAOS,		/* a fault begins */
+	SIM_EV_CORRUPT,		/* a daemon's state changes by itself */
 	SIM_EV_REPAIR,		/* fault @arg of @end ends */
 	SIM_EV_BYZ,		/* a faulty replica or client acts unprovoked */
 	SIM_EV_PHASE,		/* the run's own clock */
@@ -146,6 +147,7 @@ struct sim_plan {
 	u64 sync_delay;		/* ns a sync takes at most */
 	u32 durable_ppm;	/* executions after which the daemon's database is synced */
 	u32 faults;		/* kinds that occur */
+	u64 corrupt_every;	/* ns between corruptions of a daemon's state; 0: none */
 	u64 chaos, chaos_every;	/* ns */
 	u64 settle;		/* ns after which, healed, all must be done */
 };
@@ -195,6 +197,7 @@ struct kv_client {
 
 struct kv_state {
 	struct pbft_log_head head;	/* not part of the digest: the core adds it */
+	bool corrupt;		/* nor is this: it is what nobody knows */
 	u64 values[KV_KEYS];
 	struct kv_client clients[SIM_CLIENTS_MAX];
 };
@@ -229,6 +232,7 @@ struct sim_app {
 struct sim_node;
 
 void app_reset(struct sim_node *node, bool wipe);
+void app_corrupt(struct sim_node *node);
 void app_bind(struct sim_node *node);
 void app_unbind(struct sim_node *node, bool lose_tail);
 void app_take(struct sim_node *node, struct pbft_out *out);
@@ -249,6 +253,7 @@ struct sim_disk {
 	u32 size;
 	struct pbft_journal journal;
 	struct pbft_gate gate;
+	bool early;		/* a superblock was written before its frames were durable */
 	bool busy;		/* a sync is under way ... */
 	u64 upto;		/* ... for what was taken up to here */
 	u64 compacted;		/* what was said again ends here */
@@ -443,6 +448,11 @@ void ghost_survived(struct sim_node *node, const struct pbft_record *rec);
 void ghost_bound(struct sim_node *node, const struct pbft_log_head *head);
 void ghost_executed(struct sim_node *node, const struct pbft_log_head *head,
 		    u32 count, const struct kv_answer *answers);
+/* The daemon's state at @seq and before is not what it should be. */
+void ghost_corrupted(struct sim_node *node, u64 seq);
+/* Is this what correct replicas have there, as far as that is known? */
+bool ghost_same_state(struct sim *sim, const struct pbft_log_head *head,
+		      const struct pbft_digest *app);
 void ghost_request(struct sim_node *node, u64 seq, u32 index,
 		   const struct pbft_batch_req *req, const struct kv_answer *a,
 		   bool executed);
@@ -499,7 +509,8 @@ struct sim {
 	struct pbft_wire_id id;
 	u64 now;
 	struct sim_events events;
-	struct prng rng_net, rng_app, rng_client, rng_chaos, rng_byz, rng_aim, rng_disk;
+	struct prng rng_net, rng_app, rng_client, rng_chaos, rng_byz, rng_aim, rng_disk,
+		rng_corrupt;
 	struct sim_node *nodes;
 	struct sim_client *clients;
 	u32 client_count;
@@ -512,6 +523,7 @@ struct sim {
 	u64 phase_end;
 	u64 quiet_view, quiet_since;	/* CONVERGE: the number all must reach */
 	u64 forgetful;		/* replicas down, or up and not safe to vote yet */
+	u64 corrupt;		/* replicas whose daemon's state is not what it should be */
 	u64 crashed_ever;
 	bool healed;
 	u64 hash;		/* of everything that happened */
@@ -541,6 +553,7 @@ static inline bool sim_failed(const struct sim *sim)
 /* chaos.c */
 void chaos_begin(struct sim *sim);
 void chaos_act(struct sim *sim);
+void chaos_corrupt(struct sim *sim);
 void chaos_repair(struct sim *sim, u32 end, u32 fault);
 void chaos_heal(struct sim *sim);
 

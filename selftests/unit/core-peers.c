@@ -2,6 +2,7 @@
 /* Made-up peers of one core: building and delivering their messages. */
 #include <stdio.h>
 #include <stdlib.h>
+#include "core/decide.h"
 #include "core-peers.h"
 
 static struct pbft_buf *last_vc[PEERS_N];
@@ -87,9 +88,12 @@ static void note(struct peers *p, const struct pbft_out *out)
 	switch (out->type) {
 	case PBFT_OUT_SEND:
 		p->sent[((const struct pbft_hdr *)out->buf->data)->type]++;
-		if (((const struct pbft_hdr *)out->buf->data)->type == PBFT_VIEW_CHANGE)
-			p->vc_q = le32_to_cpu(((const struct pbft_view_change *)
-					       out->buf->data)->q_count);
+		if (((const struct pbft_hdr *)out->buf->data)->type == PBFT_VIEW_CHANGE) {
+			const struct pbft_view_change *vc = (const void *)out->buf->data;
+
+			p->vc_q = le32_to_cpu(vc->q_count);
+			p->vc_valid = pbft_vc_valid(vc, p->cfg.k, p->cfg.l);
+		}
 		break;
 	case PBFT_OUT_EVENT:
 		p->event[out->code]++;
@@ -188,6 +192,19 @@ void peers_request(struct peers *p, u32 client, u64 t, u32 op_len)
 	request_body(m, 1, op_len);
 	peers_send(p, PBFT_REQUEST, client, 0, t, &m->session,
 		   sizeof(*m) - sizeof(m->hdr) + op_len);
+	free(m);
+}
+
+void peers_relay(struct peers *p, u32 from, u32 client, u64 t, u32 op_len)
+{
+	struct pbft_request *m = calloc(1, sizeof(*m) + op_len);
+	struct pbft_buf *buf;
+
+	request_body(m, 1, op_len);
+	buf = build(p, PBFT_REQUEST, client, 0, t, &m->session,
+		    sizeof(*m) - sizeof(m->hdr) + op_len);
+	peers_send(p, PBFT_RELAY, from, 0, 0, buf->data, buf->len);
+	pbft_buf_put(buf);
 	free(m);
 }
 

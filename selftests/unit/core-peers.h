@@ -29,6 +29,7 @@ struct peers {
 	u32 applied_count;		/* its requests */
 	u64 snapshot, fetch;
 	u32 vc_q;			/* entries of Q in our last VIEW-CHANGE */
+	bool vc_valid;			/* ... and would others take it? */
 	struct pbft_digest fetch_app;
 };
 
@@ -48,6 +49,8 @@ void peers_send(struct peers *p, u8 type, u32 from, u64 view, u64 seq, const voi
 void peers_vote(struct peers *p, u8 type, u32 from, u64 view, u64 seq,
 		const struct pbft_digest *d);
 void peers_request(struct peers *p, u32 client, u64 t, u32 op_len);
+/* The same, passed on by a replica. */
+void peers_relay(struct peers *p, u32 from, u32 client, u64 t, u32 op_len);
 void peers_checkpoint(struct peers *p, u32 from, u64 seq, char app);
 void peers_committed(struct peers *p, u32 from, u64 seq, const struct pbft_digest *d);
 

@@ -188,6 +188,20 @@ static void test_answers(void)
 	peers_stop(&p);
 }
 
+/* The primary cannot propose a guarded client's repeat if who answered it says nothing. */
+static void test_answered(void)
+{
+	peers_start(&p, true);
+	run_to(1);
+	peers_forget(&p);
+	peers_request(&p, PEERS_CLIENT, 1, 8);
+	ok(p.sent[PBFT_REPLY] == 1 && !p.sent[PBFT_ENDORSE],
+	   "a request that was answered, from its client: the answer");
+	peers_relay(&p, 2, PEERS_CLIENT, 1, 8);
+	ok(p.sent[PBFT_ENDORSE] == 1, "from a replica, which has it authenticated: we vouch for it");
+	peers_stop(&p);
+}
+
 static void test_checkpoint_times(void)
 {
 	struct pbft_digest app = peers_digest('a');
@@ -497,6 +511,80 @@ static void test_ring(void)
 	peers_stop(&p);
 }
 
+/*
+ * What is prepared stays in Q, or nobody would take our VIEW-CHANGE. That takes a null
+ * batch which later views do not know of: they leave its number free, and it stays.
+ */
+static void test_pinned(void)
+{
+	static const u64 views[] = { 2, 3, 5, 6, 7, 9 };
+	struct peers_batch null = { .seq = 1 };
+	struct pbft_digest d;
+	u32 i;
+
+	pbft_null_digest(&d);
+	peers_start(&p, true);
+	peers_enter(&p, 1, 0, 0);
+	peers_batch(&p, PBFT_PRE_PREPARE, 1, 1, &null, true);
+	peers_vote(&p, PBFT_PREPARE, 2, 1, 1, &d);
+	peers_vote(&p, PBFT_PREPARE, 3, 1, 1, &d);
+	ok(p.sent[PBFT_COMMIT] == 1, "a null batch is prepared");
+	for (i = 0; i < ARRAY_SIZE(views); i++) {
+		struct peers_batch b = batch(1, 1 + i);
+
+		peers_enter(&p, views[i], 0, 0);
+		peers_batch(&p, PBFT_PRE_PREPARE, views[i] % PEERS_N, views[i], &b, true);
+	}
+	ok(p.sent[PBFT_PREPARE] == 1 + ARRAY_SIZE(views) && p.vc_q == PBFT_Q_RING,
+	   "in later views %u other batches at its number", p.sent[PBFT_PREPARE] - 1);
+	ok(p.vc_valid, "Q still has what is prepared");
+	peers_stop(&p);
+}
+
+/*
+ * A lying primary of view 3 has prepared, it says, a batch that no correct replica has
+ * seen. A1 and A2 hold, the latter by the two digests that another has at its number.
+ */
+static void test_unvouched(void)
+{
+	struct pbft_digest d, x = peers_digest('x'), y = peers_digest('y');
+	struct peers_batch b = batch(1, 1);
+	struct peers_vc all[3] = {
+		{ .seq = 1, .q = { &x, &y }, .q_view = { 1, 0 } },
+		{ .h = 0 },
+		{ .seq = 1, .p = &d, .q = { &d } },
+	};
+
+	peers_start(&p, true);
+	d = peers_batch_digest(&b);
+	peers_view_changes(&p, 3, all);
+	peers_new_view(&p, 3, 0, 0, &d);
+	ok(peers_status(&p).view == 3 && !peers_status(&p).pending && p.sent[PBFT_FETCH],
+	   "a NEW-VIEW with a batch that nobody but its primary vouches for");
+	peers_batch(&p, PBFT_BATCH, 3, 0, &b, false);
+	ok(!p.sent[PBFT_PREPARE], "is not voted for, if its requests may be invented");
+	peers_stop(&p);
+}
+
+/* Of two that held a base, one has lost it: the word of the other is enough to fetch it. */
+static void test_base_fetched(void)
+{
+	peers_start(&p, true);
+	peers_checkpoint(&p, 3, 4, 'b');
+	ok(!p.fetch, "a checkpoint by the word of one is not fetched");
+	peers_enter(&p, 1, 4, 'b');
+	ok(p.fetch == 4, "... unless it is the base of a NEW-VIEW");
+	peers_stop(&p);
+
+	peers_start(&p, true);
+	peers_enter(&p, 1, 4, 'b');
+	peers_checkpoint(&p, 3, 4, 'x');
+	ok(!p.fetch, "another digest than the base's is the word of one");
+	peers_checkpoint(&p, 2, 4, 'b');
+	ok(p.fetch == 4, "the base's is fetched when it comes");
+	peers_stop(&p);
+}
+
 /* Bases of others' that fill C give way to a checkpoint of our own. */
 static void test_bases(void)
 {
@@ -567,6 +655,7 @@ int main(void)
 	test_hello();
 	test_stopped();
 	test_answers();
+	test_answered();
 	test_checkpoint_times();
 	test_bind();
 	test_differs(true);
@@ -581,6 +670,9 @@ int main(void)
 	test_two_batches();
 	test_repeated_v();
 	test_ring();
+	test_pinned();
+	test_unvouched();
+	test_base_fetched();
 	test_bases();
 	test_no_promise();
 	test_outbox();

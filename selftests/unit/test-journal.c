@@ -244,6 +244,33 @@ static void test_torn(void)
 	ok(good == n && n, "a frame cut off at any of its %u sectors is left out, and writing goes on there", n);
 }
 
+/* Of two frames under way the first is lost and then written anew, with something else. */
+static void test_left_over(void)
+{
+	struct pbft_journal j;
+	const char *why;
+	struct told t = { .next = 0 };
+	u64 end;
+
+	begin(&j);
+	append_sync(&j, 0, 2);
+	end = j.end;
+	append(&j, 2);
+	pbft_journal_flush(&j);
+	append(&j, 3);
+	pbft_journal_flush(&j);
+	memset(medium + 2 * BLOCK + end, 0, BLOCK);
+	ok(holds(&j, 0, 2, 0) && j.torn, "the first of two frames is lost, the second goes with it");
+	append_sync(&j, 4, 5);
+	pbft_journal_close(&j);
+	if (open_it(&j, NULL))
+		abort();
+	pbft_journal_replay(&j, tell, &t, &why);
+	ok(j.replayed == 3, "... and does not come back behind what was written in its stead: %llu records",
+	   (unsigned long long)j.replayed);
+	pbft_journal_close(&j);
+}
+
 static void test_lost(void)
 {
 	struct pbft_journal j;
@@ -347,6 +374,7 @@ int main(void)
 	test_superblocks();
 	test_records();
 	test_torn();
+	test_left_over();
 	test_lost();
 	test_ring();
 	test_full();
