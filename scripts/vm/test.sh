@@ -136,6 +136,16 @@ piped()
 	echo word | vm exec r1 -- tr a-z A-Z
 }
 
+becomes()	# becomes SECONDS CMD...: CMD succeeds within SECONDS, tried again and again
+{
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 1
+	done
+}
+
 ping_from()	# ping_from NAME ARGS...
 {
 	local name=$1
@@ -187,7 +197,7 @@ ok "push and pull" round_trip
 vm net partition r0 r1,c0
 ok "net: partition" fails ping_from r0 r1
 vm net heal
-ok "net: heal" ping_from r0 r1
+ok "net: heal" becomes 60 ping_from r0 r1
 ok "disk: written" vm exec r1 -n -- sh -c 'echo kept > /var/lib/pbft/x; sync'
 ok "kill" vm kill r1
 ok "kill: it is off" status 121 vm exec r1 -n -- true
