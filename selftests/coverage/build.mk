@@ -11,7 +11,9 @@ coverage:
 ifdef COVERAGE
 coverage-replays := wire frag step
 coverage-own := selftests/coverage/replay.c
-coverage-progs := pbft-sim pbft-scenario unit-wire unit-frag unit-decide unit-core unit-replica \
+coverage-progs := pbft-sim pbft-scenario unit-wire unit-frag unit-decide unit-core \
+	unit-core-memory unit-gate unit-restore unit-replica unit-journal \
+	unit-journal-io unit-durable \
 	$(coverage-replays:%=cover-%)
 progs += $(coverage-replays:%=cover-%)
 cover-wire-src = $(coverage-own) selftests/fuzz/fuzz-wire.c $(fuzz-wire-src)

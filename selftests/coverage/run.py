@@ -64,7 +64,8 @@ def build():
 
 def run_all(seeds):
     bin_ = os.path.join(B, "bin")
-    for unit in "wire", "frag", "decide", "core", "replica":
+    for unit in ("wire", "frag", "decide", "core", "core-memory", "gate", "restore",
+                 "replica", "journal", "journal-io", "durable"):
         test([f"{bin_}/unit-{unit}"], f"unit-{unit}")
     test([f"{bin_}/pbft-scenario", "selftests/scenarios"], "pbft-scenario")
     for n in SIZES:

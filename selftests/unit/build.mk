@@ -53,11 +53,27 @@ unit-decide-src = selftests/unit/test-decide.c userspace/libpbft/hash.c \
 	kmod/core/decide.c $(libpbft-core-src)
 unit-decide-lib = -lcrypto
 
-progs += unit-journal
-unit-journal-src = selftests/unit/test-journal.c userspace/libpbft/hash.c $(core-src)
-unit-journal-lib = -lcrypto
+# For who links alloc.c.
+unit-alloc-wrap := -Wl,--wrap=malloc,--wrap=calloc
 
-progs += unit-core
+progs += unit-journal unit-journal-io
+unit-journal-src = selftests/unit/test-journal.c selftests/unit/journals.c \
+	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
+unit-journal-lib = -lcrypto $(unit-alloc-wrap)
+unit-journal-io-src = selftests/unit/test-journal-io.c selftests/unit/journals.c \
+	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
+unit-journal-io-lib = -lcrypto $(unit-alloc-wrap)
+
+progs += unit-core unit-core-memory unit-gate unit-restore
 unit-core-src = selftests/unit/test-core.c selftests/unit/core-peers.c \
-	userspace/libpbft/hash.c $(core-src)
-unit-core-lib = -lcrypto -Wl,--wrap=malloc,--wrap=calloc
+	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
+unit-core-lib = -lcrypto $(unit-alloc-wrap)
+unit-core-memory-src = selftests/unit/test-core-memory.c selftests/unit/core-peers.c \
+	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
+unit-core-memory-lib = -lcrypto $(unit-alloc-wrap)
+unit-gate-src = selftests/unit/test-gate.c selftests/unit/core-peers.c \
+	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
+unit-gate-lib = -lcrypto $(unit-alloc-wrap)
+unit-restore-src = selftests/unit/test-restore.c selftests/unit/core-peers.c \
+	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
+unit-restore-lib = -lcrypto $(unit-alloc-wrap)

@@ -3,33 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "core/decide.h"
+#include "alloc.h"
 #include "core-peers.h"
 
 static struct pbft_buf *last_vc[PEERS_N];
-
-/* ---- allocation (linked with --wrap) ----------------------------------------------- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static u32 countdown;
-
-void peers_fail_alloc(u32 nth)
-{
-	countdown = nth;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return countdown && !--countdown ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return countdown && !--countdown ? NULL : __real_calloc(n, size);
-}
 
 /* ---- life -------------------------------------------------------------------------- */
 
@@ -58,6 +35,7 @@ void peers_start(struct peers *p, bool genesis)
 	p->cfg.pipeline = 1;
 	p->id = (struct pbft_wire_id){ 5, 1, PEERS_N };
 	p->now = 1000 * PEERS_MS;
+	p->fail_nth = 1;
 	p->core = pbft_core_create(&p->cfg, p->now);
 	pbft_client_add(p->core, PEERS_CLIENT);
 	if (genesis)
@@ -160,9 +138,9 @@ static void deliver(struct peers *p, struct pbft_buf *buf, bool authentic)
 	memset(&v, authentic ? 0xff : 0, sizeof(v));
 	if (pbft_wire_check(&p->id, buf->data, buf->len, &pkt.head) != PBFT_OK)
 		die("a message of the test's is refused");
-	peers_fail_alloc(pkt.head.type == p->fail_type);
+	alloc_fail(pkt.head.type == p->fail_type ? p->fail_nth : 0);
 	pbft_step(p->core, p->now, &pkt, &v);
-	peers_fail_alloc(0);
+	alloc_fail(0);
 	pbft_buf_put(buf);
 	peers_drain(p);
 }

@@ -19,7 +19,8 @@ struct peers {
 	u64 now;
 	bool keep;		/* leave the outbox as it is */
 	bool repeat_v;		/* NEW-VIEWs name one VIEW-CHANGE twice */
-	u8 fail_type;		/* such messages find no memory: the first allocation fails */
+	u8 fail_type;		/* such messages find no memory ... */
+	u32 fail_nth;		/* ... at this allocation; 1 if nothing is said */
 
 	/* what came out, since peers_forget() */
 	u32 out[PBFT_OUT_EVENT + 1];	/* by type */
@@ -86,8 +87,5 @@ void peers_new_view(struct peers *p, u64 view, u64 base, char base_app,
 		    const struct pbft_digest *x);
 /* Into @view with nothing prepared and the checkpoint at @base. */
 void peers_enter(struct peers *p, u64 view, u64 base, char app);
-
-/* The @nth allocation from now fails; 0: none. */
-void peers_fail_alloc(u32 nth);
 
 #endif /* PBFT_TEST_CORE_PEERS_H */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "core/frag.h"
+#include "alloc.h"
 #include "core-peers.h"
 #include "tap.h"
 
@@ -82,10 +83,10 @@ static void test_birth(void)
 	peers_start(&p, true);
 	cfg = p.cfg;
 	for (nth = 1; !c && nth < 50; nth++) {
-		peers_fail_alloc(nth);
+		alloc_fail(nth);
 		c = pbft_core_create(&cfg, 0);
 	}
-	peers_fail_alloc(0);
+	alloc_fail(0);
 	ok(c && nth > 5, "no memory at birth, at each of %u allocations: no core", nth - 2);
 	pbft_core_destroy(c);
 	pbft_core_destroy(NULL);
@@ -95,9 +96,9 @@ static void test_birth(void)
 static void test_clients(void)
 {
 	peers_start(&p, true);
-	peers_fail_alloc(1);
+	alloc_fail(1);
 	ok(pbft_client_add(p.core, 356) == -ENOMEM, "a client, but no memory");
-	peers_fail_alloc(0);
+	alloc_fail(0);
 	ok(!pbft_client_add(p.core, 356), "a second client");
 	ok(pbft_client_add(p.core, 357) == -ENOSPC, "a third, but there is room for two");
 	pbft_client_del(p.core, PEERS_CLIENT);	/* behind the other in its bucket */
@@ -406,10 +407,10 @@ static void test_reasm(void)
 	enum pbft_drop drop;
 
 	pbft_frag_build(frag, sizeof(frag), &id, 1, msg, sizeof(msg), 7, 0);
-	peers_fail_alloc(1);
+	alloc_fail(1);
 	ok(!pbft_reasm_add(&r, (void *)frag, sizeof(msg), &drop) && drop == PBFT_DROP_NOMEM,
 	   "a fragment, but no memory");
-	peers_fail_alloc(0);
+	alloc_fail(0);
 	ok(!pbft_reasm_add(&r, (void *)frag, sizeof(msg), &drop) && drop == PBFT_OK,
 	   "again, with memory");
 	pbft_reasm_free(&r);
