@@ -101,6 +101,8 @@ struct pbft_record {
 
 /**
  * pbft_restore() - remember one record, oldest first
+ * @core: new, created with cfg->restore
+ * @rec: what was persisted; not kept
  *
  * After pbft_core_create() with cfg->restore, before anything else. Nothing
  * comes out of pbft_ready() for it. The core takes its own reference on buf.
@@ -112,6 +114,8 @@ int pbft_restore(struct pbft_core *core, const struct pbft_record *rec);
 
 /**
  * pbft_restored() - all there is has been told: resume
+ * @core: told by pbft_restore()
+ * @now: ns
  *
  * In the same view, with the same promises. If the records do not say that the
  * replica remembered everything when they end, it goes on as one that has
@@ -124,6 +128,7 @@ bool pbft_remembers(const struct pbft_core *core);
 
 /**
  * pbft_persist_all() - PERSIST everything that must not be forgotten, once more
+ * @core: whose outbox then holds the records
  *
  * What was persisted before is not needed once this is durable. The outbox must
  * be empty before, which makes room for it.

@@ -325,9 +325,11 @@ static const char * const help =
 "  --features      what may go wrong, by name\n"
 "  --verbose       a line for every seed\n";
 
-enum { O_SEED = 256, O_SEEDS, O_START, O_REPLICAS, O_JOBS, O_TRACE, O_CHECK, O_BENIGN, O_HONEST,
-       O_NO_MEMORY_LOSS, O_CALM, O_QUICK, O_TAIL, O_STOP, O_VERBOSE, O_HELP, O_SHRINK,
-       O_WITHOUT, O_UNTIL, O_OPS, O_CLIENTS, O_FEATURES };
+enum {
+	O_SEED = 256, O_SEEDS, O_START, O_REPLICAS, O_JOBS, O_TRACE, O_CHECK, O_BENIGN,
+	O_HONEST, O_NO_MEMORY_LOSS, O_CALM, O_QUICK, O_TAIL, O_STOP, O_VERBOSE, O_HELP,
+	O_SHRINK, O_WITHOUT, O_UNTIL, O_OPS, O_CLIENTS, O_FEATURES
+};
 
 static const struct option options[] = {
 	{ "seed", 1, NULL, O_SEED }, { "seeds", 1, NULL, O_SEEDS },

@@ -53,7 +53,7 @@ static inline u64 prng_u64(struct prng *r)
 /* 0 .. n - 1; n > 0 */
 static inline u64 prng_below(struct prng *r, u64 n)
 {
-	return (u64)(((unsigned __int128)prng_u64(r) * n) >> 64);
+	return (u64)(((__uint128_t)prng_u64(r) * n) >> 64);
 }
 
 static inline u64 prng_range(struct prng *r, u64 lo, u64 hi)

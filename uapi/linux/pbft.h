@@ -33,7 +33,7 @@ enum pbft_cmd {
 	PBFT_CMD_SET,		/* create or reconfigure: wholly or not at all */
 	PBFT_CMD_GET,		/* one, or dump all */
 	PBFT_CMD_DEL,
-	PBFT_CMD_UP,		/* start taking part; PBFT_A_GENESIS for a new cluster, PBFT_A_JOURNAL_FD */
+	PBFT_CMD_UP,		/* take part; PBFT_A_GENESIS: in a new cluster; PBFT_A_JOURNAL_FD */
 	PBFT_CMD_DOWN,
 	PBFT_CMD_SET_KEY,	/* PBFT_A_KEY_ID: our MACs use this key generation from now */
 	/* daemon to kernel */

@@ -9,7 +9,10 @@
 
 /**
  * pbft_journal_file_open() - open a journal for its replica, or make room for one
+ * @path: of the file, made if it is not there, or of a block device
  * @size: bytes of a new file, which are allocated; an old one keeps its size
+ * @err: the sentence, when it fails
+ * @errlen: bytes at @err
  *
  * No two can have it open at once. That lasts as long as the open file: with a
  * descriptor that was passed to the kernel, as long as the kernel has it.

@@ -77,11 +77,11 @@ static int watch(struct monitor *m, struct pbft_nl *nl, struct pbft_nl *events)
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			return failed(m->cmd, "poll: %s", strerror(errno));
 		rc = pbft_nl_events_recv(events, on_event, m);
+		if (rc < 0 && rc != -ENOBUFS)
+			return failed(m->cmd, "%s", pbft_nl_error(events));
 		if (rc == -ENOBUFS) {
 			fprintf(stderr, "pbftctl monitor: events were lost, a new snapshot follows\n");
 			rc = snapshot(m, nl);
-		} else if (rc < 0) {
-			return failed(m->cmd, "%s", pbft_nl_error(events));
 		} else {
 			rc = 0;
 		}

@@ -322,6 +322,7 @@ int pbft_page_next(struct pbft_kv_reader *r, u32 page,
 		   struct pbft_page_entry *prev, struct pbft_page_entry *e)
 {
 	bool session = pbft_tree_page_space(page) == PBFT_SPACE_SESSION;
+
 	if (pbft_kv_read_end(r))
 		return 0;
 	if (pbft_kv_read_string(r, &e->key, &e->klen) ||
