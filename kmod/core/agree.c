@@ -231,12 +231,27 @@ bool pbft_authentic(struct pbft_core *c, const struct pbft_slot *s,
 	return true;
 }
 
+/*
+ * What is committed has the word of f + 1 and stands against one proposal. That
+ * is not always a lie: a primary that missed the view where it was committed may
+ * still propose in its own.
+ */
+static bool agrees(const struct pbft_slot *s, const struct pbft_digest *d)
+{
+	return !s->committed || pbft_digest_eq(d, &s->cd);
+}
+
 void pbft_try_held(struct pbft_core *c, struct pbft_slot *s)
 {
 	struct pbft_batch *b = s->held_batch;
 
 	if (!s->held || c->pending || c->stopped)
 		return;
+	/* the votes of others have committed something else meanwhile */
+	if (!agrees(s, &s->held_d)) {
+		pbft_slot_unhold(c, s);
+		return;
+	}
 	pbft_batch_fill(c, b);
 	if (b->missing)
 		return;
@@ -303,9 +318,8 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 			pbft_evidence(c, pkt->head.sender);
 		return;
 	}
-	/* one liar: the batch committed here has the word of f + 1 */
-	if (s->committed && !pbft_digest_eq(digest, &s->cd)) {
-		pbft_evidence(c, pkt->head.sender);
+	if (!agrees(s, digest)) {
+		c->cnt.votes_ignored++;
 		return;
 	}
 	b = pbft_batch_parse(c, pkt, verdict);

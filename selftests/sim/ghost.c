@@ -376,7 +376,7 @@ void ghost_installed(struct sim_node *node, const struct pbft_log_head *head,
 	gn->apply_chain = head->chain;
 	gn->apply_time = head->time;
 	if (ghost_maybe_corrupt(g, node->id, head->seq))
-		gn->exec = head->seq;	/* repaired, it executes again */
+		gn->exec = min(gn->exec, head->seq);	/* repaired, it executes again */
 }
 
 void ghost_born(struct sim_node *node, bool remembers)

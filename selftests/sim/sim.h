@@ -258,6 +258,7 @@ struct sim_disk {
 	u64 upto;		/* ... for what was taken up to here */
 	u64 compacted;		/* what was said again ends here */
 	u64 synced;		/* the journal, when the power failed */
+	u64 group;		/* where the frames begin that were synced last */
 };
 
 void disk_init(struct sim_node *node);
