@@ -409,6 +409,28 @@ void pbft_advance_committed(struct pbft_core *c)
 	pbft_deliver(c);
 }
 
+/*
+ * The application is at @seq. What counted as committed because it had once been
+ * further, but is not here in this life, is asked for as if it had never been; if
+ * that is no longer to be had, pbft_check_behind() fetches a state.
+ */
+void pbft_committed_from(struct pbft_core *c, u64 seq)
+{
+	u64 n;
+
+	for (n = seq + 1; n <= c->last_committed; n++) {
+		struct pbft_slot *s = pbft_slot_get(c, n);
+
+		if (!s)
+			break;
+		if (!body_here(c, s)) {
+			c->last_committed = n - 1;
+			break;
+		}
+	}
+	c->last_committed = max(c->last_committed, seq);
+}
+
 /* ---- the primary ------------------------------------------------------------ */
 
 static bool may_propose(struct pbft_core *c)

@@ -287,7 +287,11 @@ static void check_stable(struct pbft_core *c, const struct pbft_ck_claim *claim)
 	}
 }
 
-/* First claim for a checkpoint wins; only its stable flag may come later. */
+/*
+ * The last claim counts, also after another one: it may be that of a replica
+ * which has repaired its state. A quorum needs f + 1 correct replicas at any time,
+ * so a liar that changes its mind gains nothing it could not say to another.
+ */
 static void add_claim(struct pbft_core *c, u32 from, const struct pbft_ck_claim *claim)
 {
 	struct pbft_ck_claim *at;
@@ -301,14 +305,13 @@ static void add_claim(struct pbft_core *c, u32 from, const struct pbft_ck_claim 
 	} else {
 		at = claim_at(c, claim->seq, from);
 	}
-	if (at->seq == claim->seq && !pbft_digest_eq(&at->d, &claim->d)) {
-		pbft_evidence(c, from);
-		return;
-	}
-	if (at->seq == claim->seq)
+	if (at->seq == claim->seq && pbft_digest_eq(&at->d, &claim->d)) {
 		at->stable |= claim->stable;
-	else
+	} else {
+		if (at->seq == claim->seq)
+			pbft_evidence(c, from);
 		*at = *claim;
+	}
 	check_stable(c, claim);
 }
 

@@ -411,6 +411,7 @@ void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 		      const struct pbft_digest *d);
 void pbft_fill_committed(struct pbft_core *c, struct pbft_slot *s);
 void pbft_advance_committed(struct pbft_core *c);
+void pbft_committed_from(struct pbft_core *c, u64 seq);
 bool pbft_window_full(const struct pbft_core *c);
 
 /* client.c */
