@@ -174,6 +174,8 @@ void pbft_accept(struct pbft_core *c, struct pbft_slot *s,
 	s->d = *d;
 	s->batch = batch ? pbft_batch_get(batch) : NULL;
 	s->pp = true;
+	/* a proposal that nobody can accept is no sign of life */
+	c->primary_life = c->now;
 	pbft_slot_unhold(c, s);
 	c->max_seen = max(c->max_seen, s->seq);
 	s->prep_ok = matching(c, s->prep_seen, s->prep, d);
@@ -331,7 +333,6 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 		pbft_batch_put(b);
 		return;
 	}
-	c->primary_life = c->now;
 	c->cnt.pre_prepares++;
 	if (!b->count) {
 		pbft_batch_put(b);

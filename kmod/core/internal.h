@@ -273,7 +273,7 @@ struct pbft_core {
 
 	u32 ck_ring;		/* L / K + 1 */
 	struct pbft_ck_claim *claims;	/* [ck_ring][n], within (h, h + L] */
-	struct pbft_ck_claim *claims_high;	/* [n], the highest above */
+	struct pbft_ck_claim *claims_high;	/* [2][n], above: highest, and highest stable */
 	struct pbft_ck_own *own;	/* ascending */
 	u32 own_count, own_cap;
 	struct pbft_ck_claim stable;	/* proof of h, if we know its digest */
