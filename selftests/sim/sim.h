@@ -472,7 +472,7 @@ void trace_line(struct sim *sim, const char *fmt, ...)
 #define trace(sim, ...) \
 	do { if ((sim)->tracing) trace_line(sim, __VA_ARGS__); } while (0)
 void trace_message(const void *msg, char *out, size_t size);
-void trace_ring_print(struct sim *sim, u32 lines);
+void trace_ring_each(struct sim *sim, u32 lines, void (*fn)(const char *line));
 const char *trace_end(u32 end);
 
 /* ---- run.c ----------------------------------------------------------------- */
