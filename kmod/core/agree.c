@@ -174,6 +174,8 @@ void pbft_accept(struct pbft_core *c, struct pbft_slot *s,
 	s->d = *d;
 	s->batch = batch ? pbft_batch_get(batch) : NULL;
 	s->pp = true;
+	/* a proposal that nobody can accept is no sign of life */
+	c->primary_life = c->now;
 	pbft_slot_unhold(c, s);
 	c->max_seen = max(c->max_seen, s->seq);
 	s->prep_ok = matching(c, s->prep_seen, s->prep, d);
@@ -231,12 +233,27 @@ bool pbft_authentic(struct pbft_core *c, const struct pbft_slot *s,
 	return true;
 }
 
+/*
+ * What is committed has the word of f + 1 and stands against one proposal. That
+ * is not always a lie: a primary that missed the view where it was committed may
+ * still propose in its own.
+ */
+static bool agrees(const struct pbft_slot *s, const struct pbft_digest *d)
+{
+	return !s->committed || pbft_digest_eq(d, &s->cd);
+}
+
 void pbft_try_held(struct pbft_core *c, struct pbft_slot *s)
 {
 	struct pbft_batch *b = s->held_batch;
 
 	if (!s->held || c->pending || c->stopped)
 		return;
+	/* the votes of others have committed something else meanwhile */
+	if (!agrees(s, &s->held_d)) {
+		pbft_slot_unhold(c, s);
+		return;
+	}
 	pbft_batch_fill(c, b);
 	if (b->missing)
 		return;
@@ -303,9 +320,8 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 			pbft_evidence(c, pkt->head.sender);
 		return;
 	}
-	/* one liar: the batch committed here has the word of f + 1 */
-	if (s->committed && !pbft_digest_eq(digest, &s->cd)) {
-		pbft_evidence(c, pkt->head.sender);
+	if (!agrees(s, digest)) {
+		c->cnt.votes_ignored++;
 		return;
 	}
 	b = pbft_batch_parse(c, pkt, verdict);
@@ -317,7 +333,6 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 		pbft_batch_put(b);
 		return;
 	}
-	c->primary_life = c->now;
 	c->cnt.pre_prepares++;
 	if (!b->count) {
 		pbft_batch_put(b);
@@ -393,6 +408,28 @@ void pbft_advance_committed(struct pbft_core *c)
 			c->v_progress = c->view;
 	}
 	pbft_deliver(c);
+}
+
+/*
+ * The application is at @seq. What counted as committed because it had once been
+ * further, but is not here in this life, is asked for as if it had never been; if
+ * that is no longer to be had, pbft_check_behind() fetches a state.
+ */
+void pbft_committed_from(struct pbft_core *c, u64 seq)
+{
+	u64 n;
+
+	for (n = seq + 1; n <= c->last_committed; n++) {
+		struct pbft_slot *s = pbft_slot_get(c, n);
+
+		if (!s)
+			break;
+		if (!body_here(c, s)) {
+			c->last_committed = n - 1;
+			break;
+		}
+	}
+	c->last_committed = max(c->last_committed, seq);
 }
 
 /* ---- the primary ------------------------------------------------------------ */

@@ -6,7 +6,9 @@
  * state by: one of them is from a correct replica.
  *
  * Claims within the window have one place for each sender and checkpoint; above
- * it, one for each sender, its highest. Nobody can make us hold more.
+ * it, two for each sender, the highest and the highest it calls stable: the latter
+ * is what moves the window, the former can lie beyond what becomes stable without
+ * us. Nobody can make us hold more.
  */
 #include "internal.h"
 
@@ -15,15 +17,23 @@ static struct pbft_ck_claim *claim_at(const struct pbft_core *c, u64 seq, u32 fr
 	return &c->claims[seq / c->cfg.k % c->ck_ring * c->n + from];
 }
 
+static struct pbft_ck_claim *claim_high(const struct pbft_core *c, u32 from, bool stable)
+{
+	return &c->claims_high[stable ? c->n + from : from];
+}
+
 /* What @from says about @seq, wherever it is kept. */
 static struct pbft_ck_claim *claim_of(const struct pbft_core *c, u64 seq, u32 from)
 {
 	struct pbft_ck_claim *cl;
 
-	if (seq > pbft_high(c))
-		cl = &c->claims_high[from];
-	else
+	if (seq <= pbft_high(c)) {
 		cl = claim_at(c, seq, from);
+	} else {
+		cl = claim_high(c, from, true);
+		if (cl->seq != seq)
+			cl = claim_high(c, from, false);
+	}
 	return cl->seq == seq && seq ? cl : NULL;
 }
 
@@ -202,13 +212,13 @@ static void resettle_high(struct pbft_core *c)
 {
 	u32 i;
 
-	for (i = 0; i < c->n; i++) {
+	for (i = 0; i < 2 * c->n; i++) {
 		struct pbft_ck_claim *hi = &c->claims_high[i];
 
 		if (!hi->seq || hi->seq > pbft_high(c))
 			continue;
 		if (hi->seq >= c->h)
-			*claim_at(c, hi->seq, i) = *hi;
+			*claim_at(c, hi->seq, i % c->n) = *hi;
 		hi->seq = 0;
 	}
 }
@@ -287,7 +297,11 @@ static void check_stable(struct pbft_core *c, const struct pbft_ck_claim *claim)
 	}
 }
 
-/* First claim for a checkpoint wins; only its stable flag may come later. */
+/*
+ * The last claim counts, also after another one: it may be that of a replica
+ * which has repaired its state. A quorum needs f + 1 correct replicas at any time,
+ * so a liar that changes its mind gains nothing it could not say to another.
+ */
 static void add_claim(struct pbft_core *c, u32 from, const struct pbft_ck_claim *claim)
 {
 	struct pbft_ck_claim *at;
@@ -295,20 +309,19 @@ static void add_claim(struct pbft_core *c, u32 from, const struct pbft_ck_claim 
 	if (claim->seq < c->h || !claim->seq)
 		return;
 	if (claim->seq > pbft_high(c)) {
-		at = &c->claims_high[from];
+		at = claim_high(c, from, claim->stable);
 		if (claim->seq < at->seq)
 			return;
 	} else {
 		at = claim_at(c, claim->seq, from);
 	}
-	if (at->seq == claim->seq && !pbft_digest_eq(&at->d, &claim->d)) {
-		pbft_evidence(c, from);
-		return;
-	}
-	if (at->seq == claim->seq)
+	if (at->seq == claim->seq && pbft_digest_eq(&at->d, &claim->d)) {
 		at->stable |= claim->stable;
-	else
+	} else {
+		if (at->seq == claim->seq)
+			pbft_evidence(c, from);
 		*at = *claim;
+	}
 	check_stable(c, claim);
 }
 
@@ -375,7 +388,7 @@ static bool best_target(const struct pbft_core *c, struct pbft_ck_claim *best)
 	u64 who, seq;
 	u32 i;
 
-	for (i = 0; i < c->n; i++) {
+	for (i = 0; i < 2 * c->n; i++) {
 		const struct pbft_ck_claim *cl = &c->claims_high[i];
 
 		if (cl->seq > c->executed.seq && (!found || cl->seq > best->seq) &&

@@ -154,7 +154,7 @@ static bool alloc_tables(struct pbft_core *c)
 	c->slots = kvcalloc(c->ring, sizeof(*c->slots), GFP_KERNEL);
 	c->votes = kvcalloc((size_t)c->ring * n * 3, sizeof(*c->votes), GFP_KERNEL);
 	c->claims = kvcalloc(c->ck_ring * n, sizeof(*c->claims), GFP_KERNEL);
-	c->claims_high = kvcalloc(n, sizeof(*c->claims_high), GFP_KERNEL);
+	c->claims_high = kvcalloc(2 * n, sizeof(*c->claims_high), GFP_KERNEL);
 	c->own = kvcalloc(c->own_cap, sizeof(*c->own), GFP_KERNEL);
 	c->vc = kvcalloc(n, sizeof(*c->vc), GFP_KERNEL);
 	c->acks = kvcalloc(n * n, sizeof(*c->acks), GFP_KERNEL);

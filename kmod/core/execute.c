@@ -151,7 +151,7 @@ int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
 	c->delivered = *head;
 	c->executed = *head;
 	c->answered = head->seq;
-	c->last_committed = max(c->last_committed, head->seq);
+	pbft_committed_from(c, head->seq);
 	c->app_progress = c->now;
 	/* of an earlier life we may have the word, but no copy of the state */
 	own = pbft_own_find(c, head->seq);
@@ -212,7 +212,7 @@ int pbft_state_installed(struct pbft_core *c, u64 now, u64 seq,
 	c->delivered.chain = c->fetch.chain;
 	c->executed = c->delivered;
 	c->answered = seq;
-	c->last_committed = max(c->last_committed, seq);
+	pbft_committed_from(c, seq);
 	pbft_clients_forget(c);
 	pbft_event(c, PBFT_EV_SYNCED, seq, 0);
 	pbft_own_checkpoint(c, seq, app, &c->executed);

@@ -273,7 +273,7 @@ struct pbft_core {
 
 	u32 ck_ring;		/* L / K + 1 */
 	struct pbft_ck_claim *claims;	/* [ck_ring][n], within (h, h + L] */
-	struct pbft_ck_claim *claims_high;	/* [n], the highest above */
+	struct pbft_ck_claim *claims_high;	/* [2][n], above: highest, and highest stable */
 	struct pbft_ck_own *own;	/* ascending */
 	u32 own_count, own_cap;
 	struct pbft_ck_claim stable;	/* proof of h, if we know its digest */
@@ -411,6 +411,7 @@ void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 		      const struct pbft_digest *d);
 void pbft_fill_committed(struct pbft_core *c, struct pbft_slot *s);
 void pbft_advance_committed(struct pbft_core *c);
+void pbft_committed_from(struct pbft_core *c, u64 seq);
 bool pbft_window_full(const struct pbft_core *c);
 
 /* client.c */

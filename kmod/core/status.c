@@ -279,6 +279,24 @@ static void answer_committed(struct pbft_core *c, const struct asker *a)
 	send_to(c, a->id, PBFT_AUTH_MAC, buf);
 }
 
+static void answer_checkpoints(struct pbft_core *c, const struct asker *a)
+{
+	struct pbft_ck_own *own = pbft_own_find(c, c->h);
+	u32 i;
+
+	if (a->h < c->h) {
+		if (own)
+			send_to(c, a->id, PBFT_AUTH_MAC, pbft_checkpoint_message(c, own));
+		return;
+	}
+	/* checkpoints not stable there yet need our claim; so does one it only knows by h */
+	for (i = 0; i < c->own_count; i++) {
+		own = &c->own[i];
+		if (own->held && (own->seq > a->h || (own->seq == a->h && a->seq < a->h)))
+			send_to(c, a->id, PBFT_AUTH_MAC, pbft_checkpoint_message(c, own));
+	}
+}
+
 /* Once per interval; a replayed STATUS must not use up the turn of a new one. */
 static bool due(struct pbft_core *c, u32 from, u64 nonce)
 {
@@ -303,7 +321,6 @@ void pbft_on_status(struct pbft_core *c, const struct pbft_packet *pkt)
 		.h = le64_to_cpu(m->h), .m = m,
 		.pending = le32_to_cpu(m->flags) & PBFT_STF_PENDING,
 	};
-	struct pbft_ck_own *own;
 
 	if (a.seq > U64_MAX / 2 || a.h > U64_MAX / 2 || !due(c, a.id, le64_to_cpu(m->nonce)))
 		return;
@@ -311,19 +328,7 @@ void pbft_on_status(struct pbft_core *c, const struct pbft_packet *pkt)
 	/* it is ahead of us: let it know where we are */
 	if (a.view > c->view || a.seq > c->last_committed || a.h > c->h)
 		c->status_soon = true;
-	if (a.h < c->h) {
-		own = pbft_own_find(c, c->h);
-		if (own)
-			send_to(c, a.id, PBFT_AUTH_MAC, pbft_checkpoint_message(c, own));
-	} else {
-		/* checkpoints not stable there yet need our claim */
-		u32 i;
-
-		for (i = 0; i < c->own_count; i++)
-			if (c->own[i].held && c->own[i].seq > a.h)
-				send_to(c, a.id, PBFT_AUTH_MAC,
-					pbft_checkpoint_message(c, &c->own[i]));
-	}
+	answer_checkpoints(c, &a);
 	answer_view(c, &a);
 	if (a.view == c->view && !a.pending && !c->pending)
 		answer_votes(c, &a);

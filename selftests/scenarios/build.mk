@@ -2,7 +2,7 @@
 # pbft-scenario: the simulator's world, one packet at a time.
 
 scenario-own := $(addprefix selftests/scenarios/,commands.c faults.c forge.c runner.c \
-	traffic.c until.c world.c)
+	simulate.c traffic.c until.c world.c)
 
 progs += pbft-scenario
 pbft-scenario-src = $(core-src) $(sim-world) $(scenario-own)

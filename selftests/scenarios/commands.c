@@ -329,7 +329,7 @@ static const struct {
 	{ "replay", cmd_replay }, { "show", cmd_show }, { "until", cmd_until },
 	{ "pause", cmd_pause }, { "stall", cmd_stall }, { "spoil", cmd_spoil },
 	{ "corrupt", cmd_corrupt }, { "daemon", cmd_daemon }, { "states", cmd_states },
-	{ "patience", cmd_patience },
+	{ "patience", cmd_patience }, { "simulate", cmd_simulate },
 };
 
 const char *scene_command(char *line)
@@ -347,7 +347,7 @@ const char *scene_command(char *line)
 			break;
 	if (i == ARRAY_SIZE(commands))
 		return "no such command";
-	if (i && !scene.sim)
+	if (!scene.sim && commands[i].run != cmd_cluster && commands[i].run != cmd_simulate)
 		return "no cluster yet";
 	return commands[i].run(args + 1, count - 1);
 }

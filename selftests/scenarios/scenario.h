@@ -3,7 +3,8 @@
  * Scenarios: a cluster in the simulator whose every packet waits for a word.
  * runner.c reads the files and compares, world.c keeps packets and transcript,
  * commands.c knows the commands, traffic.c those about packets, faults.c those
- * about what breaks, until.c runs to a condition, forge.c makes a liar's messages.
+ * about what breaks, until.c runs to a condition, forge.c makes a liar's messages, simulate.c runs a
+ * seed of the simulator.
  */
 #ifndef SCENARIO_H
 #define SCENARIO_H
@@ -104,6 +105,9 @@ const char *cmd_pause(char **args, u32 count);
 const char *cmd_stall(char **args, u32 count);
 const char *cmd_spoil(char **args, u32 count);
 const char *cmd_corrupt(char **args, u32 count);
+
+/* simulate.c */
+const char *cmd_simulate(char **args, u32 count);
 
 /* until.c */
 const char *cmd_until(char **args, u32 count);

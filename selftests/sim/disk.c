@@ -114,18 +114,22 @@ void disk_wipe(struct sim_node *node)
 		return;
 	memset(d->media, 0, d->size);
 	memset(d->cache, 0, d->size);
+	d->group = 0;
 }
 
-/* A durable frame becomes unreadable, not the last: that could not be told. */
+/*
+ * A durable frame becomes unreadable, but none of the last group written: what
+ * is missing there could as well have been lost by a power cut.
+ */
 void disk_rot(struct sim_node *node)
 {
 	struct sim_disk *d = &node->disk;
 	struct prng *r = &node->sim->rng_disk;
-	u64 used = d->journal.synced - d->journal.start, at;
+	u64 at;
 
-	if (!d->on || used < 4 * PBFT_JOURNAL_BLOCK)
+	if (!d->on || d->group <= d->journal.start)
 		return;
-	at = d->journal.start + prng_below(r, used - 3 * PBFT_JOURNAL_BLOCK);
+	at = d->journal.start + prng_below(r, d->group - d->journal.start);
 	at = 2 * PBFT_JOURNAL_BLOCK + at % d->journal.size;
 	/* every sector of a block: one of them holds something */
 	at -= at % PBFT_JOURNAL_BLOCK;
@@ -212,12 +216,15 @@ void disk_synced(struct sim_node *node)
 {
 	struct sim_disk *d = &node->disk;
 	bool reclaim = d->journal.mark && d->upto >= d->compacted;
+	u64 was = d->journal.synced;
 	int err = reclaim ? pbft_journal_reclaim(&d->journal) :
 		  pbft_journal_sync(&d->journal);
 
 	d->busy = false;
 	if (err)
 		journal_failed(node, "sync", err);
+	if (d->journal.synced > was)
+		d->group = was;
 	if (d->early)
 		sim_violation(node->sim, "7 journal: replica %u writes a superblock before the frames it leads to are durable",
 			      node->id);
@@ -283,6 +290,7 @@ bool disk_start(struct sim_node *node, struct pbft_config *cfg)
 			      node->id, err ? why : "empty");
 	if (err)
 		pbft_journal_reset(&d->journal, nonce);
+	d->group = 0;
 	pbft_core_destroy(node->core);
 	cfg->restore = false;
 	replica_make(node, cfg);

@@ -375,8 +375,11 @@ void ghost_installed(struct sim_node *node, const struct pbft_log_head *head,
 	gn->apply_next = head->seq + 1;
 	gn->apply_chain = head->chain;
 	gn->apply_time = head->time;
-	if (ghost_maybe_corrupt(g, node->id, head->seq))
-		gn->exec = head->seq;	/* repaired, it executes again */
+	/* repaired, it executes again, and commits again what is not here */
+	if (ghost_maybe_corrupt(g, node->id, head->seq)) {
+		gn->exec = min(gn->exec, head->seq);
+		gn->committed = min(gn->committed, head->seq);
+	}
 }
 
 void ghost_born(struct sim_node *node, bool remembers)
@@ -417,4 +420,5 @@ void ghost_bound(struct sim_node *node, const struct pbft_log_head *head)
 	gn->apply_chain = head->chain;
 	gn->apply_time = head->time;
 	gn->exec = head->seq;
+	gn->committed = 0;	/* what is not here any more is committed anew */
 }

@@ -25,6 +25,11 @@ struct result {
 	char violation[512];
 };
 
+static void say(const char *line)
+{
+	puts(line);
+}
+
 static void run_seed(const struct args *a, u64 seed, bool tracing, bool now,
 		     struct result *r)
 {
@@ -37,7 +42,7 @@ static void run_seed(const struct args *a, u64 seed, bool tracing, bool now,
 	sim_init(sim, seed, &plan);
 	sim_run(sim);
 	if (tracing && !now && sim_failed(sim))
-		trace_ring_print(sim, a->tail);
+		trace_ring_each(sim, a->tail, say);
 	sim_free(sim);
 	memset(r, 0, sizeof(*r));
 	r->seed = seed;
@@ -149,6 +154,8 @@ static void show_small(const struct args *a, const struct result *r)
 	shrink_command(&less.opt, r->seed);
 	sim_plan(&plan, r->seed, &less.opt);
 	sim_plan_print(&plan, r->seed);
+	printf("---- as a scenario:\n");
+	shrink_scenario(&less.opt, r->seed);
 	run_seed(&less, r->seed, true, false, &again);
 	printf("---- VIOLATION, shrunk: %s\n", again.violation);
 }
@@ -222,11 +229,27 @@ static double cpu_s(void)
 			all.ru_utime.tv_usec + all.ru_stime.tv_usec) / 1e6;
 }
 
+#define PROGRESS_S 10
+
+/* Said now and then, beside the results: what runs for an hour shows that it runs. */
+static void progress(const struct args *a, const struct totals *t, double begin, double *said)
+{
+	double now = now_s();
+
+	if (now - *said < PROGRESS_S)
+		return;
+	*said = now;
+	fprintf(stderr, "sim: %llu of %llu seeds, %llu violations, %.0f s, about %.0f s to go\n",
+		(unsigned long long)t->seeds, (unsigned long long)a->seeds,
+		(unsigned long long)t->violations, now - begin,
+		(now - begin) / (double)t->seeds * (double)(a->seeds - t->seeds));
+}
+
 /* Results are smaller than PIPE_BUF: whole records arrive. */
 static int run_many(const struct args *a)
 {
 	struct totals t = { .seeds = 0 };
-	double begin = now_s();
+	double begin = now_s(), said = begin;
 	struct result r;
 	int fds[2], status, crashed = 0;
 	struct shared *sh;
@@ -256,6 +279,7 @@ static int run_many(const struct args *a)
 			       (unsigned long long)r.seed, (unsigned long long)r.hash,
 			       (unsigned long long)r.stats.events,
 			       (unsigned long long)r.stats.view);
+		progress(a, &t, begin, &said);
 		if (a->stop && t.violations >= a->stop)
 			break;
 	}

@@ -119,26 +119,38 @@ u32 shrink(struct sim_options *opt, u64 seed, const char *violation)
 	return s.runs;
 }
 
+static void options(const struct sim_options *opt, const char *mark, const char *is)
+{
+	if (opt->n)
+		printf(" %sreplicas%s%u", mark, is, opt->n);
+	if (!opt->byzantine)
+		printf(" %sbenign", mark);
+	else if (!opt->byz_clients)
+		printf(" %shonest-clients", mark);
+	if (opt->short_run)
+		printf(" %squick", mark);
+	if (opt->clients)
+		printf(" %sclients%s%u", mark, is, opt->clients);
+	if (opt->ops)
+		printf(" %sops%s%u", mark, is, opt->ops);
+	if (opt->until)
+		printf(" %suntil%s%llu", mark, is, (unsigned long long)opt->until);
+	if (opt->without) {
+		printf(" %swithout%s", mark, is);
+		feature_print(opt->without);
+	}
+}
+
 void shrink_command(const struct sim_options *opt, u64 seed)
 {
 	printf("pbft-sim --seed %llu", (unsigned long long)seed);
-	if (opt->n)
-		printf(" --replicas %u", opt->n);
-	if (!opt->byzantine)
-		printf(" --benign");
-	else if (!opt->byz_clients)
-		printf(" --honest-clients");
-	if (opt->short_run)
-		printf(" --quick");
-	if (opt->clients)
-		printf(" --clients %u", opt->clients);
-	if (opt->ops)
-		printf(" --ops %u", opt->ops);
-	if (opt->until)
-		printf(" --until %llu", (unsigned long long)opt->until);
-	if (opt->without) {
-		printf(" --without ");
-		feature_print(opt->without);
-	}
+	options(opt, "--", " ");
 	printf(" --trace\n");
+}
+
+void shrink_scenario(const struct sim_options *opt, u64 seed)
+{
+	printf("simulate %llu", (unsigned long long)seed);
+	options(opt, "", "=");
+	printf("\n----\n");
 }

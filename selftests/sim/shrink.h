@@ -8,5 +8,7 @@
 /* Changes *@opt to the least that still violates the same. Return: runs it took. */
 u32 shrink(struct sim_options *opt, u64 seed, const char *violation);
 void shrink_command(const struct sim_options *opt, u64 seed);
+/* The same as the beginning of a file in selftests/scenarios; the transcript follows. */
+void shrink_scenario(const struct sim_options *opt, u64 seed);
 
 #endif /* SIM_SHRINK_H */

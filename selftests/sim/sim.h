@@ -258,6 +258,7 @@ struct sim_disk {
 	u64 upto;		/* ... for what was taken up to here */
 	u64 compacted;		/* what was said again ends here */
 	u64 synced;		/* the journal, when the power failed */
+	u64 group;		/* where the frames begin that were synced last */
 };
 
 void disk_init(struct sim_node *node);
@@ -471,7 +472,7 @@ void trace_line(struct sim *sim, const char *fmt, ...)
 #define trace(sim, ...) \
 	do { if ((sim)->tracing) trace_line(sim, __VA_ARGS__); } while (0)
 void trace_message(const void *msg, char *out, size_t size);
-void trace_ring_print(struct sim *sim, u32 lines);
+void trace_ring_each(struct sim *sim, u32 lines, void (*fn)(const char *line));
 const char *trace_end(u32 end);
 
 /* ---- run.c ----------------------------------------------------------------- */

@@ -97,13 +97,13 @@ void tables_audit(struct sim_node *node)
 {
 	const struct pbft_core *c = node->core;
 	struct sim *sim = node->sim;
-	u32 i, claims = 0, places = (c->ck_ring + 1) * c->n;
+	u32 i, claims = 0, places = (c->ck_ring + 2) * c->n;
 	struct pbft_status st;
 
 	pbft_status_get(c, &st);
 	note(node, SIM_T_MEMORY, sim_alloc.live[node->id + 1], sim->stats.memory_bound);
 	note(node, SIM_T_BATCHES, st.memory, sim->stats.memory_bound);
-	for (i = 0; i < c->n; i++)
+	for (i = 0; i < 2 * c->n; i++)
 		claims += c->claims_high[i].seq != 0;
 	for (i = 0; i < c->ck_ring * c->n; i++)
 		claims += c->claims[i].seq != 0;

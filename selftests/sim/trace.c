@@ -27,7 +27,7 @@ void trace_line(struct sim *sim, const char *fmt, ...)
 		puts(line);
 }
 
-void trace_ring_print(struct sim *sim, u32 lines)
+void trace_ring_each(struct sim *sim, u32 lines, void (*fn)(const char *line))
 {
 	u32 i = sim->ring_pos > lines ? sim->ring_pos - lines : 0;
 
@@ -36,7 +36,7 @@ void trace_ring_print(struct sim *sim, u32 lines)
 	if (sim->ring_pos - i > RING)
 		i = sim->ring_pos - RING;
 	for (; i < sim->ring_pos; i++)
-		puts(sim->ring[i % RING]);
+		fn(sim->ring[i % RING]);
 }
 
 /* Alternates between a few buffers, for several in one line. */
