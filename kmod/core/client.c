@@ -246,6 +246,7 @@ static void propose_from_start(struct pbft_core *c, struct pbft_client *cl)
 /* A view begins: what waits has waited since the view change began. */
 void pbft_clients_new_view(struct pbft_core *c)
 {
+	u64 first = max(c->executed.seq, c->h > c->cfg.l ? c->h - c->cfg.l : 0) + 1;
 	u64 seq, since = c->vc_timer ? c->vc_timer : c->now;
 	struct pbft_client *cl;
 	u32 i;
@@ -257,7 +258,8 @@ void pbft_clients_new_view(struct pbft_core *c)
 			cl->wait_since = since;
 		}
 	}
-	for (seq = c->executed.seq + 1; seq <= c->max_seen; seq++) {
+	/* what the ring holds, however far the application lags */
+	for (seq = first; seq <= min(c->max_seen, pbft_high(c)); seq++) {
 		struct pbft_slot *s = pbft_slot(c, seq);
 
 		if (s && s->committed)

@@ -94,6 +94,17 @@ static int begin(struct pbft_journal *j)
 	return err;
 }
 
+/* Neither superblock is one any more, and nor is the medium blank: see super_find(). */
+static int super_spoil(struct pbft_journal *j)
+{
+	struct super_disk *s = (void *)j->frame;
+
+	memset(s, 0, 2 * PBFT_JOURNAL_BLOCK);
+	s->magic = cpu_to_le64(SUPER_MAGIC);
+	((struct super_disk *)(j->frame + PBFT_JOURNAL_BLOCK))->magic = s->magic;
+	return j->io.write(j->io.arg, 0, s, 2 * PBFT_JOURNAL_BLOCK) ?: j->io.sync(j->io.arg);
+}
+
 int pbft_journal_reset(struct pbft_journal *j, const u8 *nonce)
 {
 	struct pbft_out forgot = { .type = PBFT_OUT_PERSIST, .code = PBFT_REC_FORGOT };
@@ -105,8 +116,12 @@ int pbft_journal_reset(struct pbft_journal *j, const u8 *nonce)
 	j->synced = 0;
 	j->mark = 0;
 	j->used = sizeof(struct frame_disk);
-	/* in place before the journal is: no crash may leave one that looks new */
-	err = pbft_journal_append(j, &forgot) ?: pbft_journal_sync(j);
+	/*
+	 * What shows the loss may lie where the new journal begins: until that is
+	 * there, this is a damaged one. FORGOT is in place before the journal is: no
+	 * crash may leave one that looks new.
+	 */
+	err = super_spoil(j) ?: pbft_journal_append(j, &forgot) ?: pbft_journal_sync(j);
 	return err ?: begin(j);
 }
 

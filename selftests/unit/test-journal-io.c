@@ -161,16 +161,28 @@ static void test_each_call(enum medium_loss how)
 
 /* ---- begun anew ------------------------------------------------------------------------ */
 
-/* A journal of records 0 to 11, of which the tenth is gone. */
-static void damaged(void)
+/*
+ * A journal that has lost a durable record, the last but one. What shows it is the
+ * last frame; @first: it lies at the ring's beginning, where a new one will write.
+ */
+static void damaged(bool first)
 {
 	struct pbft_journal j;
-	u64 at;
+	u64 at, i = 300;
 
 	journals_begin(&j);
-	journals_append_sync(&j, 0, 10);
-	at = j.end;
-	journals_append_sync(&j, 10, 12);
+	journals_append_sync(&j, 0, i);
+	pbft_journal_mark(&j);
+	pbft_journal_reclaim(&j);
+	for (; first && j.end < j.size; i++)
+		journals_append_sync(&j, i, i + 1);
+	at = j.end - JOURNALS_BLOCK;
+	if (!first) {
+		at = j.end;
+		journals_append_sync(&j, i, i + 1);
+		i++;
+	}
+	journals_append_sync(&j, i, i + 1);
 	memset(medium.data + JOURNALS_RING + at + JOURNALS_FRAME_RECORDS, 0xff, 8);
 	pbft_journal_close(&j);
 	memcpy(medium.durable, medium.data, JOURNALS_SIZE);
@@ -209,13 +221,13 @@ static bool knows(void)
 	return good;
 }
 
-static void test_reset(enum medium_loss how)
+static void test_reset(enum medium_loss how, bool first)
 {
 	u32 k, good = 0;
 	int err = -EIO;
 
 	for (k = 1; err && k < CALLS_MAX; k++) {
-		damaged();
+		damaged(first);
 		medium.fail_at = k;
 		err = begin_anew();
 		if (err && err != -EIO)
@@ -241,7 +253,9 @@ int main(int argc, char **argv)
 	test_each_call(LOSE_SOME);
 	test_each_call(LOSE_SOME);
 	for (how = LOSE_ALL; how <= LOSE_SOME; how++)
-		test_reset(how);
+		test_reset(how, false);
+	for (how = LOSE_ALL; how <= LOSE_SOME; how++)
+		test_reset(how, true);
 	medium_end();
 	return done_testing();
 }
