@@ -38,6 +38,8 @@ help:
 	@echo 'make coverage    what of kmod/core the tests reach, and why not the rest'
 	@echo 'make model       the view change, explored by spin'
 	@echo 'make mutants     99 bugs planted in the core, one by one: MUTANT_SEEDS=N'
+	@echo 'make bench       latency and throughput, as ratios; half an hour; BENCH_QUICK=1'
+	@echo 'make bench-insn  instructions of the core, against committed figures'
 	@echo 'make static      W=1, sparse, clang, checkpatch, coccinelle, kernel-doc, shellcheck'
 	@echo 'make check-debug the kselftests on a kernel that complains: FLAVOUR=debug|lite|kcsan|uml'
 	@echo 'make check-kernels   the module on the newest kernel there is'

@@ -38,9 +38,32 @@ newest()
 	apt-cache show "$meta" | sed -n 's/^Depends: linux-headers-\([^ ,]*\).*/\1/p' | head -n 1
 }
 
+have_headers()	# VERSION
+{
+	[ -e "/lib/modules/$1/build/Makefile" ]
+}
+
+have_image()	# VERSION
+{
+	[ -r "${VM_DIR:-$B/vm}/kernels/$1/boot/vmlinuz-$1" ]
+}
+
+# Which kernels. What apt knows may be old or nothing: asked anew before a download.
+choose()
+{
+	kernels=${KERNELS:-$(newest)}
+	for ver in $kernels; do
+		have_headers "$ver" && have_image "$ver" || kernels=
+	done
+	[ -z "$kernels" ] || return 0
+	[ "$(id -u)" -ne 0 ] || timeout 600 apt-get -qq update
+	kernels=${KERNELS:-$(newest)}
+	[ -n "$kernels" ]
+}
+
 headers()	# VERSION
 {
-	[ ! -e "/lib/modules/$1/build/Makefile" ] || return 0
+	! have_headers "$1" || return 0
 	if [ "$(id -u)" -ne 0 ]; then
 		echo "missing linux-headers-$1: install it as root"
 		return 1
@@ -68,8 +91,7 @@ run()		# VERSION
 	KVER=$1 HEARTBEAT=${HEARTBEAT-30s} scripts/kselftest.sh $tests
 }
 
-kernels=${KERNELS:-$(newest)}
-[ -n "$kernels" ] || { echo "Bail out! apt knows of no other kernel: apt-get update"; exit 1; }
+choose >"$log/apt" 2>&1 || { echo "Bail out! apt knows of no other kernel (see $log/apt)"; exit 1; }
 for ver in $kernels; do
 	headers "$ver" >"$log/$ver.headers" 2>&1
 	result $? "$ver: headers" "$log/$ver.headers" || continue

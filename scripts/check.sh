@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# The tests: build without warnings, unit tests, scenarios, simulator, fuzzers,
-# proofs, the model, what all that reaches of the core, the
-# kselftests in a VM, the demo in short. Each step's output goes to
+# The tests: build without warnings, static checkers, unit tests, scenarios,
+# simulator, fuzzers, proofs, the model, what all that reaches of the core, the
+# kselftests in a VM, some of them on the newest kernel there is, the module installed
+# as people do it, the demo in short. Each step's output goes to
 # build/check/STEP.log; TAP lines in it are counted, any other step counts as one
 # test. Ends with "N passed, N failed, N skipped".
 #
@@ -78,6 +79,8 @@ build() {
 	whole build 1200 scripts/build-clean.sh || return
 }
 
+static() { tap static 1800 scripts/static.sh; }
+
 units() {
 	local t
 	for t in "$B"/bin/unit-*; do
@@ -114,13 +117,19 @@ vms() { tap vm-runner 900 scripts/vm/test.sh; }
 
 kselftest() { tap kselftest 2400 scripts/kselftest.sh; }
 
+other-kernels() { tap other-kernels 1800 scripts/check-kernels.sh; }
+
+installed() { tap installed 900 scripts/install-test.sh; }
+
 demo() { whole demo-short 1500 scripts/demo --short; }
 
-steps=${*:-build units scenarios sim fuzz prove model coverage vms kselftest demo}
+all='build static units scenarios sim fuzz prove model coverage vms kselftest
+	other-kernels installed demo'
+steps=${*:-$all}
 started=$SECONDS
 for step in $steps; do
-	case $step in
-	build|units|scenarios|sim|fuzz|prove|model|coverage|vms|kselftest|demo) ;;
+	case " ${all//[[:space:]]/ } " in
+	*" $step "*) ;;
 	*) say "check: no such step: $step"; exit 2 ;;
 	esac
 	"$step"

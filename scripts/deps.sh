@@ -8,7 +8,8 @@
 #   kernels what kernels for tests are built from, see kernels/build.sh
 #   static  the static checkers
 #   install what the test of installing needs
-#   check   build, kmod, vm and what only the tests use
+#   bench   what the benchmarks need
+#   check   all of these, and what only the tests use
 #
 # Without a group: build, kmod and vm. Quiet, and quick when nothing is missing.
 # Not root: prints the command to run, and fails.
@@ -23,14 +24,15 @@ kmod='gcc make kmod linux-headers-cloud-amd64'
 vm='qemu-system-x86 busybox-static iproute2 kmod xz-utils zstd lz4 dash bash coreutils
 	e2fsprogs python3 gcc libc6-dev'
 kernels='linux-source-6.1 gcc make patch flex bison bc libelf-dev libssl-dev xz-utils kmod'
-static="$kernels sparse coccinelle clang lld llvm shellcheck perl"
-install='dkms'
-# clang with its sanitizers and llvm's symbolizer for the fuzzers, spin for the model
-check="$build $kmod $vm shellcheck clang libclang-rt-dev llvm spin"
+static="$kernels sparse coccinelle libpython3-dev clang lld llvm shellcheck perl"
+install='dkms openssl'
+bench='valgrind gnuplot-nox python3'
+# What clang's sanitizers need is for the fuzzers, spin for the model.
+check="$build $kmod $vm $static $install $bench libclang-rt-dev spin"
 
 usage()
 {
-	sed -n '3,15s/^# \{0,1\}//p' "$0"
+	sed -n '3,16s/^# \{0,1\}//p' "$0"
 }
 
 wanted='' kernel=''
@@ -43,6 +45,7 @@ for group; do
 	kernels) wanted="$wanted $kernels" ;;
 	static) wanted="$wanted $static $kmod" ;;
 	install) wanted="$wanted $install $kmod" ;;
+	bench) wanted="$wanted $bench" ;;
 	check) wanted="$wanted $check" kernel=yes ;;
 	-h | --help) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;

@@ -128,9 +128,18 @@ running()
 	done
 }
 
+# same_checkpoint_soon ID...: an idle cluster comes to its next checkpoint at one batch
+# a heartbeat; the last of the clients takes it there
+same_checkpoint_soon()
+{
+	same_checkpoint "$@" && return
+	kv_as "${CLIENTS##*-}" put soon yes >/dev/null 2>&1
+	return 1
+}
+
 # agree_suite ID...: these replicas have executed the same
 agree_suite()
 {
 	check "the replicas' logs are the same" agree head "$@"
-	check "and so are their states at a checkpoint" agree checkpoint "$@"
+	check "and so are their states at a checkpoint" agree checkpoint_soon "$@"
 }

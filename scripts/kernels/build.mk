@@ -20,7 +20,7 @@ debug-modules:
 
 check-debug:
 	scripts/deps.sh kernels build vm
-	$(MAKE) userspace
+	$(MAKE) -s -j$(shell nproc) userspace
 	scripts/kernels/check.sh $(FLAVOUR) $(TESTS)
 
 .PHONY: static check-kernels check-install
@@ -31,10 +31,10 @@ static:
 
 check-kernels:
 	scripts/deps.sh build vm
-	$(MAKE) userspace
+	$(MAKE) -s -j$(shell nproc) userspace
 	scripts/check-kernels.sh $(TESTS)
 
 check-install:
 	scripts/deps.sh build vm install
-	$(MAKE) userspace
+	$(MAKE) -s -j$(shell nproc) userspace
 	scripts/install-test.sh

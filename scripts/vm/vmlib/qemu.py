@@ -38,7 +38,7 @@ def accel_args(accel):
     if accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
     # The default CPU lacks rdrand, which random.trust_cpu wants.
-    return ["-accel", "tcg", "-cpu", "qemu64,+rdrand"]
+    return ["-accel", "tcg", "-cpu", os.environ.get("VM_CPU", "qemu64,+rdrand")]
 
 
 def probe_kvm(kernel):
