@@ -53,7 +53,7 @@ static void check_committed(struct pbft_core *c, struct pbft_slot *s)
 	if (s->committed)
 		return;
 	if (s->pp && hweight64(s->commit_ok) >= c->q) {
-		pbft_commit_slot(c, s, &s->d);
+		pbft_commit_slot(c, s, &s->d, c->view);
 		return;
 	}
 	/*
@@ -67,7 +67,7 @@ static void check_committed(struct pbft_core *c, struct pbft_slot *s)
 		if (hweight64(same) >= c->q) {
 			struct pbft_digest d = s->commit[i];
 
-			pbft_commit_slot(c, s, &d);
+			pbft_commit_slot(c, s, &d, c->view);
 			return;
 		}
 		left &= ~same;
@@ -167,10 +167,6 @@ void pbft_accept(struct pbft_core *c, struct pbft_slot *s,
 		 const struct pbft_digest *d, struct pbft_batch *batch,
 		 struct pbft_buf *pre_prepare)
 {
-	if (s->committed && !pbft_digest_eq(&s->cd, d)) {
-		pbft_violated(c, "a view proposes another batch than the one committed: more than f faulty replicas");
-		return;
-	}
 	s->d = *d;
 	s->batch = batch ? pbft_batch_get(batch) : NULL;
 	s->pp = true;
@@ -233,16 +229,6 @@ bool pbft_authentic(struct pbft_core *c, const struct pbft_slot *s,
 	return true;
 }
 
-/*
- * What is committed has the word of f + 1 and stands against one proposal. That
- * is not always a lie: a primary that missed the view where it was committed may
- * still propose in its own.
- */
-static bool agrees(const struct pbft_slot *s, const struct pbft_digest *d)
-{
-	return !s->committed || pbft_digest_eq(d, &s->cd);
-}
-
 void pbft_try_held(struct pbft_core *c, struct pbft_slot *s)
 {
 	struct pbft_batch *b = s->held_batch;
@@ -250,7 +236,7 @@ void pbft_try_held(struct pbft_core *c, struct pbft_slot *s)
 	if (!s->held || c->pending || c->stopped)
 		return;
 	/* the votes of others have committed something else meanwhile */
-	if (!agrees(s, &s->held_d)) {
+	if (!pbft_slot_agrees(s, &s->held_d)) {
 		pbft_slot_unhold(c, s);
 		return;
 	}
@@ -320,7 +306,7 @@ void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,
 			pbft_evidence(c, pkt->head.sender);
 		return;
 	}
-	if (!agrees(s, digest)) {
+	if (!pbft_slot_agrees(s, digest)) {
 		c->cnt.votes_ignored++;
 		return;
 	}
@@ -362,8 +348,9 @@ void pbft_fill_committed(struct pbft_core *c, struct pbft_slot *s)
 	pbft_advance_committed(c);
 }
 
+/* @view: where a quorum of COMMITs was seen; PBFT_VIEW_UNKNOWN: it is the word of others */
 void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
-		      const struct pbft_digest *d)
+		      const struct pbft_digest *d, u64 view)
 {
 	struct pbft_batch *b;
 
@@ -373,6 +360,7 @@ void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 		return;
 	}
 	s->committed = true;
+	s->c_view = view;
 	s->active = c->now;
 	s->cd = *d;
 	c->max_seen = max(c->max_seen, s->seq);

@@ -111,6 +111,8 @@ struct pbft_qent {
 	struct pbft_batch *batch;	/* NULL for the null digest */
 };
 
+#define PBFT_VIEW_UNKNOWN	U64_MAX
+
 struct pbft_slot {
 	u64 seq;		/* 0: unused */
 
@@ -138,6 +140,7 @@ struct pbft_slot {
 
 	/* decided */
 	bool committed;
+	u64 c_view;			/* in which we saw it; PBFT_VIEW_UNKNOWN */
 	struct pbft_digest cd;
 	struct pbft_batch *cbatch;	/* NULL: null, or body not here yet */
 	u64 proof_seen;			/* COMMITTED from these */
@@ -384,6 +387,7 @@ struct pbft_slot *pbft_slot_get(struct pbft_core *c, u64 seq);	/* made if in rea
 void pbft_slot_clear(struct pbft_core *c, struct pbft_slot *s);
 void pbft_slot_leave_view(struct pbft_core *c, struct pbft_slot *s);
 void pbft_slot_drop_pq(struct pbft_slot *s);
+bool pbft_slot_agrees(const struct pbft_slot *s, const struct pbft_digest *d);
 void pbft_slot_unhold(struct pbft_core *c, struct pbft_slot *s);
 void pbft_q_add(struct pbft_slot *s, const struct pbft_digest *d, u64 view,
 		struct pbft_batch *batch);
@@ -408,7 +412,7 @@ bool pbft_authentic(struct pbft_core *c, const struct pbft_slot *s,
 void pbft_try_held(struct pbft_core *c, struct pbft_slot *s);
 void pbft_try_all_held(struct pbft_core *c);
 void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
-		      const struct pbft_digest *d);
+		      const struct pbft_digest *d, u64 view);
 void pbft_fill_committed(struct pbft_core *c, struct pbft_slot *s);
 void pbft_advance_committed(struct pbft_core *c);
 void pbft_committed_from(struct pbft_core *c, u64 seq);

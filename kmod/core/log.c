@@ -32,6 +32,16 @@ struct pbft_slot *pbft_slot_get(struct pbft_core *c, u64 seq)
 	return s;
 }
 
+/*
+ * What is committed has the word of f + 1 and stands against one proposal. That
+ * is not always a lie: a primary that missed the view where it was committed may
+ * still propose in its own.
+ */
+bool pbft_slot_agrees(const struct pbft_slot *s, const struct pbft_digest *d)
+{
+	return !s->committed || pbft_digest_eq(d, &s->cd);
+}
+
 void pbft_slot_unhold(struct pbft_core *c, struct pbft_slot *s)
 {
 	if (!s->held)

@@ -99,6 +99,17 @@ static bool entry_authentic(struct pbft_core *c, const struct pbft_slot *s,
 }
 
 /*
+ * The NEW-VIEW has another batch than the one committed here. After a quorum of
+ * COMMITs in an earlier view that cannot be. In this view it can: a faulty primary
+ * may have two NEW-VIEWs, both justified; and in a later one, if we are late.
+ */
+static void contradicted(struct pbft_core *c, const struct pbft_slot *s)
+{
+	if (s->c_view < c->view)
+		pbft_violated(c, "a view proposes another batch than the one committed: more than f faulty replicas");
+}
+
+/*
  * Entries of the NEW-VIEW that the window and the bodies we hold allow: they are
  * pre-prepared by it. Called again when either grows. Votes are cast also for
  * what is executed here: others may need them.
@@ -120,6 +131,10 @@ void pbft_take_entries(struct pbft_core *c)
 
 		if (!s || s->pp)
 			continue;
+		if (!pbft_slot_agrees(s, d)) {
+			contradicted(c, s);
+			continue;
+		}
 		b = pbft_slot_body(s, d);
 		if (!b && !pbft_digest_eq(d, &c->null_d))
 			pbft_want(c, s, d, true);

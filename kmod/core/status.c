@@ -358,7 +358,7 @@ static void committed_proof(struct pbft_core *c, u64 seq, u32 from,
 	if (count < c->f + 1)
 		return;
 	c->cnt.proofs++;
-	pbft_commit_slot(c, s, d);
+	pbft_commit_slot(c, s, d, PBFT_VIEW_UNKNOWN);
 	c->status_soon = true;
 }
 
