@@ -80,16 +80,33 @@ const char *cmd_spoil(char **args, u32 count)
 
 /* ---- daemons -------------------------------------------------------------------- */
 
-/* rN dies|binds|slow TIME */
+/* It comes back with the copy of its state at @seq. Return: false if there is none. */
+static bool revert(struct sim_app *app, u64 seq)
+{
+	u32 k;
+
+	for (k = 0; k < app->snapshot_count; k++) {
+		if (app->snapshots[k]->head.seq != seq)
+			continue;
+		app->state = *app->snapshots[k];
+		app->durable = app->state;
+		return true;
+	}
+	return false;
+}
+
+/* rN dies [at=SEQ]|binds|slow TIME */
 const char *cmd_daemon(char **args, u32 count)
 {
-	u64 set, ns = 0;
+	u64 set, ns = 0, at = arg_number(args, count, "at", 0);
 	u32 i;
 
 	if (count < 2 || !parse_replicas(args[0], &set) ||
 	    (strcmp(args[1], "dies") && strcmp(args[1], "binds") &&
 	     (strcmp(args[1], "slow") || count < 3 || !parse_time(args[2], &ns))))
 		return "daemon takes replicas and one of: dies, binds, slow TIME";
+	if (at && strcmp(args[1], "dies"))
+		return "at= goes with dies";
 	for (i = 0; i < scene.sim->id.n; i++) {
 		struct sim_node *node = &scene.sim->nodes[i];
 
@@ -101,6 +118,8 @@ const char *cmd_daemon(char **args, u32 count)
 			app_unbind(node, false);
 		else
 			app_bind(node);
+		if (at && !revert(&node->app, at))
+			return "at= names no checkpoint that this daemon has a copy of";
 	}
 	return NULL;
 }

@@ -19,7 +19,7 @@ static void set_len(u32 len)
 	((struct pbft_hdr *)space)->length = cpu_to_le32(len);
 }
 
-/* ---- PRE-PREPARE: ops=c0.1,c1.1 --------------------------------------------- */
+/* ---- PRE-PREPARE: ops=c0.1,c1.1 [bare] ---------------------------------------- */
 
 /* The client's request as it would have been sent: its number in session 1. */
 static struct pbft_buf *request(const struct sim_op *op)
@@ -35,11 +35,12 @@ static struct pbft_buf *request(const struct sim_op *op)
 	return client_request(scene.sim, op->client, op->session, op->t, bytes, op->len, 0, 0);
 }
 
-static const char *forge_pre_prepare(u32 from, u64 view, u64 seq, const char *ops)
+/* @bare: it names the requests, and does not bring them. */
+static const char *forge_pre_prepare(u32 from, u64 view, u64 seq, const char *ops, bool bare)
 {
 	struct pbft_pre_prepare *m = begin(from, PBFT_PRE_PREPARE, sizeof(*m), view, seq);
 	struct pbft_digest reqs[16];
-	u32 len = sizeof(*m), count = 0, c, t;
+	u32 len = sizeof(*m), count = 0, req_len, c, t;
 	int used;
 
 	m->time = cpu_to_le64(SIM_EPOCH);
@@ -54,14 +55,15 @@ static const char *forge_pre_prepare(u32 from, u64 view, u64 seq, const char *op
 		if (!op)
 			return "no such operation in ops=";
 		req = request(op);
-		memset(e, 0, sizeof(*e) + ALIGN(req->len, 8));
-		e->len = cpu_to_le32(req->len);
+		req_len = bare ? 0 : req->len;
+		memset(e, 0, sizeof(*e) + ALIGN(req_len, 8));
+		e->len = cpu_to_le32(req_len);
 		e->client = cpu_to_le32(op->client);
 		e->session = cpu_to_le64(op->session);
 		e->t = cpu_to_le64(op->t);
 		e->digest = op->digest;
-		memcpy(e->request, req->data, req->len);
-		len += sizeof(*e) + ALIGN(req->len, 8);
+		memcpy(e->request, req->data, req_len);
+		len += sizeof(*e) + ALIGN(req_len, 8);
 		pbft_buf_put(req);
 		reqs[count++] = op->digest;
 		ops += used + (ops[used] == ',');
@@ -331,7 +333,8 @@ const char *scene_forge(u32 from, u64 to, const char *type, char **args, u32 cou
 	if (bad && !parse_replicas(bad, &bad_set))
 		return "bad= takes replicas, as in r0,r2";
 	if (!strcmp(type, "PRE-PREPARE"))
-		wrong = forge_pre_prepare(from, view, seq, arg_value(args, count, "ops"));
+		wrong = forge_pre_prepare(from, view, seq, arg_value(args, count, "ops"),
+					  arg_flag(args, count, "bare"));
 	else if (!strcmp(type, "PREPARE"))
 		wrong = forge_vote(from, PBFT_PREPARE, view, seq, d);
 	else if (!strcmp(type, "COMMIT"))
