@@ -139,23 +139,29 @@ checkpatch()
 }
 
 # Reports are lines on standard output; spatch itself speaks on the other.
+semantic_patch()	# FILE DIR
+{
+	local said
+	{
+		said=$(timeout 900 spatch -D report --no-show-diff --very-quiet --no-includes \
+			--include-headers --cocci-file "$1" --dir "$2" 2>&1 >&3) ||
+			echo "error: $1: $(tail -n 1 <<<"$said")"
+	} 3>&1
+}
+export -f semantic_patch
+
+# Left out are those few that need a compiler for OCaml, and are about patches to drivers.
 coccinelle()
 {
-	local script dir log=$out/coccinelle.log status=0
-	: >"$log"
-	dir=$out/cocci
+	local dir=$out/cocci log=$out/coccinelle.log status=0 from=$linux/scripts/coccinelle
 	rm -rf "$dir"
 	mkdir -p "$dir/core"
 	cp kmod/*.[ch] "$dir" && cp kmod/core/*.[ch] "$dir/core"
-	for script in "$linux"/scripts/coccinelle/{api,free,iterators,locks,misc,null,tests}/*.cocci; do
-		grep -q 'virtual report' "$script" || continue
-		# Those few need a compiler for OCaml, and are about patches to drivers.
-		! grep -q 'script:ocaml\|initialize:ocaml' "$script" || continue
-		timeout 300 spatch -D report --no-show-diff --very-quiet --no-includes \
-			--include-headers --cocci-file "$script" --dir "$dir" >>"$log" \
-			2>"$out/spatch.err" || { status=1; echo "error: $script: $(tail -n 1 "$out/spatch.err")" >>"$log"; }
-	done
-	! grep -q ':[0-9]' "$log" || status=1
+	grep -l 'virtual report' "$from"/{api,free,iterators,locks,misc,null,tests}/*.cocci |
+		xargs grep -L 'script:ocaml\|initialize:ocaml' |
+		xargs -P "$(nproc)" -I '{}' bash -c 'semantic_patch "$@"' sh '{}' "$dir" >"$log" 2>&1 ||
+		status=1
+	! grep -q '^error: \|:[0-9]' "$log" || status=1
 	result $status 'coccinelle: the kernel'"'"'s semantic patches find nothing' "$log"
 }
 
