@@ -34,6 +34,7 @@ static int disk_write(void *arg, u64 off, const void *buf, u32 len)
 	if (off < 2 * PBFT_JOURNAL_BLOCK && d->dirty_from < d->dirty_to)
 		d->early = true;
 	memcpy(d->cache + off, buf, len);
+	d->top = max(d->top, off + len);
 	memset(d->dirty + off / SECTOR, 1, len / SECTOR);
 	d->dirty_from = min_t(u32, d->dirty_from, off / SECTOR);
 	d->dirty_to = max_t(u32, d->dirty_to, (off + len) / SECTOR);
@@ -82,6 +83,22 @@ static void power_cut(struct sim_disk *d, struct prng *r)
 	all_clean(d);
 }
 
+/* ---- disks ------------------------------------------------------------------- */
+
+#define SPARES 64
+
+/* Blank ones of earlier seeds: little of a disk is ever written, and blanking takes time. */
+static struct sim_disk spares[SPARES];
+static u32 spare_count;
+
+static void blank(struct sim_disk *d)
+{
+	memset(d->media, 0, d->top);
+	memset(d->cache, 0, d->top);
+	memset(d->dirty, 0, d->top / SECTOR);
+	d->top = 0;
+}
+
 void disk_init(struct sim_node *node)
 {
 	struct sim_disk *d = &node->disk;
@@ -90,9 +107,17 @@ void disk_init(struct sim_node *node)
 	if (!d->on)
 		return;
 	d->size = node->sim->plan.journal;
-	d->media = calloc(1, d->size);
-	d->cache = calloc(1, d->size);
-	d->dirty = calloc(1, d->size / SECTOR);
+	if (spare_count) {
+		const struct sim_disk *s = &spares[--spare_count];
+
+		d->media = s->media;
+		d->cache = s->cache;
+		d->dirty = s->dirty;
+	} else {
+		d->media = calloc(1, SIM_DISK_MAX);
+		d->cache = calloc(1, SIM_DISK_MAX);
+		d->dirty = calloc(1, SIM_DISK_MAX / SECTOR);
+	}
 	all_clean(d);
 }
 
@@ -100,9 +125,14 @@ void disk_free(struct sim_node *node)
 {
 	struct sim_disk *d = &node->disk;
 
-	free(d->media);
-	free(d->cache);
-	free(d->dirty);
+	if (d->on && spare_count < SPARES) {
+		blank(d);
+		spares[spare_count++] = *d;
+	} else {
+		free(d->media);
+		free(d->cache);
+		free(d->dirty);
+	}
 	memset(d, 0, sizeof(*d));
 }
 
@@ -112,8 +142,7 @@ void disk_wipe(struct sim_node *node)
 
 	if (!d->on)
 		return;
-	memset(d->media, 0, d->size);
-	memset(d->cache, 0, d->size);
+	blank(d);
 	d->group = 0;
 }
 

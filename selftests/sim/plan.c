@@ -105,7 +105,7 @@ void sim_plan(struct sim_plan *p, u64 seed, const struct sim_options *opt)
 	/* its own stream: what the seed decides else stays what it is */
 	prng_seed(&r, seed, 8);
 	if (prng_chance(&r, 400000)) {
-		p->journal = prng_range(&r, 1, 3) * 2 << 20;
+		p->journal = prng_range(&r, 1, 3) * (SIM_DISK_MAX / 3);
 		p->sync_delay = prng_range(&r, 50, prng_chance(&r, 300000) ? 20000 : 2000) * 1000;
 	} else {
 		p->faults &= ~SIM_F_DISK;

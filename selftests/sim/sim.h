@@ -246,6 +246,8 @@ void app_free(struct sim_node *node);
 
 /* ---- disk.c: the journal --------------------------------------------- */
 
+#define SIM_DISK_MAX	(6u << 20)
+
 struct sim_disk {
 	bool on;
 	u8 *media, *cache, *dirty;	/* dirty: of each sector */
@@ -258,6 +260,7 @@ struct sim_disk {
 	u64 upto;		/* ... for what was taken up to here */
 	u64 compacted;		/* what was said again ends here */
 	u64 synced;		/* the journal, when the power failed */
+	u64 top;		/* nothing was ever written from here on */
 	u64 group;		/* where the frames begin that were synced last */
 };
 
