@@ -31,7 +31,7 @@ all: userspace modules
 help:
 	@echo 'make             userspace programs and pbft.ko, into $(B)/'
 	@echo 'make demo        four VMs, one replicated log, a killed primary: the main job'
-	@echo 'make check       all tests; installs what it needs; about 25 minutes'
+	@echo 'make check       all tests; installs what it needs; about 40 minutes'
 	@echo 'make sim         the simulator: SEEDS=N START=S REPLICAS=n'
 	@echo 'make fuzz        the fuzzers: FUZZ_TIME=seconds each (clang, libclang-rt-14-dev)'
 	@echo 'make prove       no out-of-bounds read in the wire decoders (cbmc)'

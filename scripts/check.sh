@@ -3,7 +3,7 @@
 #
 # The tests: build without warnings, static checkers, unit tests, scenarios,
 # simulator, fuzzers, proofs, the model, what all that reaches of the core, the
-# kselftests in a VM, some of them on the newest kernel there is, the module installed
+# instructions of its hot path, the kselftests in a VM, some of them on the newest kernel there is, the module installed
 # as people do it, the demo in short. Each step's output goes to
 # build/check/STEP.log; TAP lines in it are counted, any other step counts as one
 # test. Ends with "N passed, N failed, N skipped".
@@ -111,6 +111,8 @@ prove() { tap prove 2400 env B="$B" selftests/fuzz/prove.sh -q; }
 
 model() { tap model 1800 selftests/model/run.sh; }
 
+bench-insn() { tap bench-insn 300 make -s bench-insn B="$B"; }
+
 coverage() { whole coverage 1800 make -s coverage B="$B"; }
 
 vms() { tap vm-runner 900 scripts/vm/test.sh; }
@@ -123,7 +125,7 @@ installed() { tap installed 900 scripts/install-test.sh; }
 
 demo() { whole demo-short 1500 scripts/demo --short; }
 
-all='build static units scenarios sim fuzz prove model coverage vms kselftest
+all='build static units scenarios sim fuzz prove model coverage bench-insn vms kselftest
 	other-kernels installed demo'
 steps=${*:-$all}
 started=$SECONDS
