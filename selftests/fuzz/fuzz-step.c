@@ -405,7 +405,8 @@ static void run(struct step_run *r, const u8 *data, size_t size, struct step_log
 	pbft_core_destroy(r->core);
 	world_free(&r->w);
 	before += r->compare ? 0 : log->cap * sizeof(u64);
-	fuzz_check(fuzz_heap() == before, "%zd bytes are left after it is destroyed",
+	/* threads of the fuzzer's own may have freed something meanwhile */
+	fuzz_check(fuzz_heap() <= before, "%zu bytes are left after it is destroyed",
 		   fuzz_heap() - before);
 }
 

@@ -109,6 +109,7 @@ void app_install(struct step_run *r, bool right)
 		seq = world_seq(&r->w);
 		d = *world_digest(&r->w);
 	}
+	r->moved = true;
 	err = pbft_state_installed(r->core, r->now, seq, &d);
 	fuzz_check(!right || !err, "the state asked for at %llu is refused: %d",
 		   (unsigned long long)seq, err);
@@ -142,6 +143,7 @@ void app_bind(struct step_run *r)
 	}
 	if (b == 0xff)
 		head.chain = *world_digest(&r->w);
+	r->moved = true;
 	err = pbft_bind(r->core, r->now, &head);
 	fuzz_check(!err || err == -EEXIST || err == -ESTALE || err == -EBADMSG,
 		   "bind: %d", err);

@@ -58,6 +58,7 @@ struct step_run {
 
 	/* the application */
 	bool bound;
+	bool moved;			/* since the last look at the state: bound, or replaced */
 	struct step_apply apply[STEP_APPLIES];
 	u32 apply_first, apply_count;
 	struct pbft_log_head head;	/* of the last APPLY, or where it was bound */

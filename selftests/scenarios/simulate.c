@@ -34,8 +34,11 @@ const char *cmd_simulate(char **args, u32 count)
 	char *end;
 	u64 seed;
 
-	if (!count || (seed = strtoull(args[0], &end, 0), *end))
+	if (!count)
 		return "simulate takes a seed";
+	seed = strtoull(args[0], &end, 0);
+	if (*end)
+		return "simulate: a seed is a number";
 	if (opt.n > 63 || opt.clients > SIM_CLIENTS_MAX)
 		return "simulate: so many there cannot be";
 	if (without && feature_parse(without, &opt.without))

@@ -257,6 +257,16 @@ static void snapshots_drop(struct sim_app *app, u64 below, u64 above)
 			snapshot_drop(app, i);
 }
 
+static u32 snapshot_oldest(const struct sim_app *app)
+{
+	u32 i, oldest = 0;
+
+	for (i = 1; i < app->snapshot_count; i++)
+		if (app->snapshots[i]->head.seq < app->snapshots[oldest]->head.seq)
+			oldest = i;
+	return oldest;
+}
+
 static struct kv_state *snapshot_find(struct sim_app *app, u64 seq)
 {
 	u32 i;
@@ -273,11 +283,9 @@ static void snapshot_keep(struct sim_node *node)
 	struct kv_state *copy = snapshot_find(app, app->state.head.seq);
 
 	if (!copy) {
-		if (app->snapshot_count == APP_SNAPSHOTS) {
-			sim_violation(node->sim, "replica %u keeps %u snapshots",
-				      node->id, app->snapshot_count);
-			return;
-		}
+		/* as pbftd does: only one that fetches state after state gets there */
+		if (app->snapshot_count == APP_SNAPSHOTS)
+			snapshot_drop(app, snapshot_oldest(app));
 		copy = malloc(sizeof(*copy));
 		app->snapshots[app->snapshot_count++] = copy;
 	}
