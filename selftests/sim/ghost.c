@@ -375,11 +375,10 @@ void ghost_installed(struct sim_node *node, const struct pbft_log_head *head,
 	gn->apply_next = head->seq + 1;
 	gn->apply_chain = head->chain;
 	gn->apply_time = head->time;
-	/* repaired, it executes again, and commits again what is not here */
-	if (ghost_maybe_corrupt(g, node->id, head->seq)) {
+	/* what is not here any more is committed anew; repaired, it executes again */
+	gn->committed = min(gn->committed, head->seq);
+	if (ghost_maybe_corrupt(g, node->id, head->seq))
 		gn->exec = min(gn->exec, head->seq);
-		gn->committed = min(gn->committed, head->seq);
-	}
 }
 
 void ghost_born(struct sim_node *node, bool remembers)
