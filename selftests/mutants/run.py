@@ -24,7 +24,7 @@ import sys
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 B = os.environ.get("B", os.path.join(TOP, "build"))
 CHUNKS = (250, 750, 4000)   # seeds at one size of cluster before the next size's turn
-ENOUGH = 250                # seeds for a mutant that another test has caught already
+ENOUGH = 100                # seeds for a mutant that another test has caught already
 SHOWN = 4                   # tests named in the table
 LIMIT = 1800                # seconds for one run of the simulator
 TESTS = ("unit-decide", "unit-wire", "unit-frag", "unit-core", "unit-core-memory",
@@ -93,13 +93,18 @@ class Build:
         return None
 
     def program(self, where, name):
+        """Return its path; "" if nothing of the change is in it; None: it does not link."""
         words = list(self.link[name])
+        changed = False
         words[words.index("-o") + 1] = os.path.join(where, name)
         obj = os.path.join(B, "obj") + "/"
         for i, w in enumerate(words):
             mine = os.path.join(where, w[len(obj):]) if w.startswith(obj) else ""
             if mine and os.path.exists(mine):
                 words[i] = mine
+                changed = True
+        if not changed:
+            return ""
         made = self.run(words)
         return None if made.returncode else os.path.join(where, name)
 
@@ -147,9 +152,9 @@ def make_mutant(build, where, path, hunks):
     programs = {}
     for name in ("pbft-sim",) + TESTS:
         programs[name] = build.program(where, name)
-        if not programs[name]:
+        if programs[name] is None:
             return None, name + " does not link"
-    return programs, None
+    return {n: p for n, p in programs.items() if p}, None
 
 
 def seeds(sim, sizes, args, most):
