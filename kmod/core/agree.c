@@ -268,18 +268,32 @@ void pbft_try_all_held(struct pbft_core *c)
 	}
 }
 
-/* Hold it until it can be accepted: one for each sequence number. */
+/*
+ * Hold it until it can be accepted: one for each sequence number. A repetition may
+ * bring requests in full that the first had not, and takes over what is known of all.
+ */
 static void hold(struct pbft_core *c, struct pbft_slot *s, struct pbft_batch *b)
 {
-	pbft_slot_unhold(c, s);
-	s->held = true;
-	s->held_d = b->digest;
-	s->held_batch = b;
-	c->held_count++;
-	c->cnt.held++;
+	struct pbft_batch *old = NULL;
+
+	if (s->held && pbft_digest_eq(&s->held_d, &b->digest)) {
+		old = s->held_batch;
+		pbft_batch_inherit(b, old);
+		pbft_batch_inherit(old, b);
+	}
+	if (old && old->missing <= b->missing) {
+		pbft_batch_put(b);
+	} else {
+		pbft_slot_unhold(c, s);
+		s->held = true;
+		s->held_d = b->digest;
+		s->held_batch = b;
+		c->held_count++;
+		c->cnt.held++;
+	}
 	/* large requests may still be on their way from their clients */
-	if (b->missing)
-		pbft_want(c, s, &b->digest, false);
+	if (s->held_batch->missing)
+		pbft_want(c, s, &s->held_d, false);
 }
 
 void pbft_on_pre_prepare(struct pbft_core *c, const struct pbft_packet *pkt,

@@ -90,6 +90,17 @@ bool pbft_batch_fill(struct pbft_core *c, struct pbft_batch *b)
 	return changed;
 }
 
+/* @b is @from once more: what was known of its requests stays so. */
+void pbft_batch_inherit(struct pbft_batch *b, const struct pbft_batch *from)
+{
+	u32 i;
+
+	for (i = 0; i < b->count; i++) {
+		b->items[i].authentic |= from->items[i].authentic;
+		b->items[i].vouched |= from->items[i].vouched;
+	}
+}
+
 /*
  * The message's digest is computed from what it carries: the one it states must
  * agree, or the message is nobody's batch. NULL then, or when memory is short.

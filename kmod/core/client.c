@@ -560,6 +560,7 @@ void pbft_request_add(struct pbft_core *c, struct pbft_buf *buf,
 	p->t = t;
 	p->arrived = c->now;
 	p->relayed = 0;
+	p->endorsed = 0;
 	pbft_request_digest(&p->digest, cl->id, session, t, msg->op,
 			    le32_to_cpu(msg->op_len));
 	cl->pend_low = cl->pend_count ? min(cl->pend_low, t) : t;

@@ -87,8 +87,8 @@ void pbft_fetch_tick(struct pbft_core *c)
 	}
 }
 
-/* A peer may cost us so many bytes of BATCHes per resend interval. */
-static bool within_budget(struct pbft_core *c, u32 from, u32 bytes)
+/* A peer may cost us so many bytes of answers per resend interval. */
+bool pbft_answer_budget(struct pbft_core *c, u32 from, u32 bytes)
 {
 	struct pbft_peer *p = &c->peers[from];
 
@@ -108,7 +108,7 @@ void pbft_on_fetch(struct pbft_core *c, const struct pbft_packet *pkt)
 	const struct pbft_slot *s = pbft_slot(c, pkt->head.seq);
 	struct pbft_batch *b = s ? pbft_slot_body(s, &m->digest) : NULL;
 
-	if (!b || !within_budget(c, pkt->head.sender, pbft_batch_wire_size(b)))
+	if (!b || !pbft_answer_budget(c, pkt->head.sender, pbft_batch_wire_size(b)))
 		return;
 	pbft_send(c, BIT_ULL(pkt->head.sender), PBFT_AUTH_MAC,
 		  pbft_batch_message(c, PBFT_BATCH, 0, b));
@@ -118,10 +118,7 @@ void pbft_on_fetch(struct pbft_core *c, const struct pbft_packet *pkt)
 static void complete_held(struct pbft_core *c, struct pbft_slot *s,
 			  struct pbft_batch *b)
 {
-	u32 i;
-
-	for (i = 0; i < b->count; i++)
-		b->items[i].authentic |= s->held_batch->items[i].authentic;
+	pbft_batch_inherit(b, s->held_batch);
 	pbft_batch_put(s->held_batch);
 	s->held_batch = pbft_batch_get(b);
 	pbft_try_held(c, s);

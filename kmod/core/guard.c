@@ -71,16 +71,10 @@ static void nacked(struct pbft_core *c, u32 client, u32 by)
 		put_under_guard(c, cl);
 }
 
-void pbft_on_nack(struct pbft_core *c, const struct pbft_packet *pkt)
-{
-	const struct pbft_nack *m = pkt->data;
-	u32 i;
-
-	for (i = 0; i < le32_to_cpu(m->count); i++)
-		nacked(c, le32_to_cpu(m->clients[i]), pkt->head.sender);
-}
-
-/* This batch is held for requests we cannot authenticate: tell, once. */
+/*
+ * This batch is held for requests we cannot authenticate: tell, and go on telling
+ * as often as the primary repeats it. Who can answers with an ENDORSE.
+ */
 void pbft_guard_hold(struct pbft_core *c, struct pbft_slot *s)
 {
 	const struct pbft_batch *b = s->held_batch;
@@ -88,13 +82,13 @@ void pbft_guard_hold(struct pbft_core *c, struct pbft_slot *s)
 	struct pbft_nack *m;
 	struct pbft_buf *buf;
 
-	if (s->nacked || !pbft_may_vote(c))
+	if (pbft_within(c, s->nacked, c->cfg.t_resend) || !pbft_may_vote(c))
 		return;
-	s->nacked = true;
 	size = sizeof(*m) + ALIGN(b->count * sizeof(__le32), 8);
 	buf = pbft_msg(c, PBFT_NACK, size, c->view, s->seq);
 	if (!buf)
 		return;
+	s->nacked = c->now;
 	m = (void *)buf->data;
 	memset(m->clients, 0, size - sizeof(*m));
 	for (i = 0; i < b->count; i++) {
@@ -159,6 +153,44 @@ static void send_endorse(struct pbft_core *c, u32 client, u64 session, u64 t,
 }
 
 /*
+ * Another replica holds a batch for these clients' requests. What it once heard from
+ * us it may have lost, or counted for another request of the same number: say again
+ * which of them are authentic here.
+ */
+static void answer_nack(struct pbft_core *c, const struct pbft_packet *pkt)
+{
+	const struct pbft_nack *m = pkt->data;
+	const struct pbft_slot *s = pbft_slot(c, pkt->head.seq);
+	const struct pbft_batch *b = s ? pbft_slot_body(s, &m->digest) : NULL;
+	u32 i, n = 0, count = le32_to_cpu(m->count);
+
+	if (!b || !pbft_answer_budget(c, pkt->head.sender,
+				      count * sizeof(struct pbft_endorse)))
+		return;
+	/* they are named in the batch's order */
+	for (i = 0; i < b->count && n < count; i++) {
+		const struct pbft_batch_item *it = &b->items[i];
+
+		if (it->client != le32_to_cpu(m->clients[n]))
+			continue;
+		n++;
+		if (it->authentic)
+			send_endorse(c, it->client, it->session, it->t, &b->digests[i],
+				     BIT_ULL(pkt->head.sender), 0);
+	}
+}
+
+void pbft_on_nack(struct pbft_core *c, const struct pbft_packet *pkt)
+{
+	const struct pbft_nack *m = pkt->data;
+	u32 i;
+
+	for (i = 0; i < le32_to_cpu(m->count); i++)
+		nacked(c, le32_to_cpu(m->clients[i]), pkt->head.sender);
+	answer_nack(c, pkt);
+}
+
+/*
  * A request that another replica passed on is authentic here, and was executed
  * and answered, so it does not wait here. Others may lack the answer, and the
  * primary may need our word to order it once more for them.
@@ -185,11 +217,12 @@ void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
 {
 	struct pbft_buf *buf;
 
-	if (!cl->guarded || pbft_within(c, p->relayed, c->cfg.t_resend))
+	if (!cl->guarded || pbft_within(c, p->endorsed, c->cfg.t_resend))
 		return;
-	p->relayed = c->now;
+	p->endorsed = c->now;
 	endorse(c, cl, cl->pend_session, p->t, &p->digest, c->self);
 	if (pass_on) {
+		p->relayed = c->now;
 		buf = pbft_msg(c, PBFT_RELAY, sizeof(struct pbft_relay) + p->msg_len,
 			       c->view, 0);
 		if (buf)
@@ -199,6 +232,23 @@ void pbft_guard_request(struct pbft_core *c, struct pbft_client *cl,
 	}
 	send_endorse(c, cl->id, cl->pend_session, p->t, &p->digest, pbft_others(c),
 		     PBFT_ENDORSE_ASK);
+}
+
+/* Word of what a held batch waits for is kept with it: nothing else takes its place. */
+static void vouch_held(struct pbft_core *c, const struct pbft_endorse *m, u32 by)
+{
+	u64 seq;
+	u32 i;
+
+	for (seq = c->h + 1; c->held_count && seq <= pbft_high(c); seq++) {
+		struct pbft_slot *s = pbft_slot(c, seq);
+		struct pbft_batch *b = s && s->held ? s->held_batch : NULL;
+
+		for (i = 0; i < pbft_batch_count(b); i++)
+			if (b->items[i].client == le32_to_cpu(m->client) &&
+			    pbft_digest_eq(&b->digests[i], &m->digest))
+				b->items[i].vouched |= BIT_ULL(by);
+	}
 }
 
 void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt)
@@ -214,12 +264,13 @@ void pbft_on_endorse(struct pbft_core *c, const struct pbft_packet *pkt)
 	if (p && le32_to_cpu(m->flags) & PBFT_ENDORSE_ASK &&
 	    pbft_digest_eq(&p->digest, &m->digest))
 		send_endorse(c, cl->id, session, t, &p->digest, BIT_ULL(pkt->head.sender), 0);
-	if (!cl->guarded)
-		return;
-	endorse(c, cl, session, t, &m->digest, pkt->head.sender);
-	if (list_empty(&cl->wait_node))
-		pbft_client_wait(c, cl);
-	pbft_client_proposable(c, cl);
+	if (cl->guarded) {
+		endorse(c, cl, session, t, &m->digest, pkt->head.sender);
+		if (list_empty(&cl->wait_node))
+			pbft_client_wait(c, cl);
+		pbft_client_proposable(c, cl);
+	}
+	vouch_held(c, m, pkt->head.sender);
 	if (c->held_count)
 		pbft_try_all_held(c);
 	pbft_take_entries(c);
@@ -244,6 +295,8 @@ bool pbft_guard_endorsed(struct pbft_core *c, const struct pbft_batch_item *it,
 	struct pbft_client *cl = pbft_client_find(c, it->client);
 	struct pbft_endorsement *e;
 
+	if (hweight64(it->vouched) >= c->f + 1)
+		return true;
 	if (!cl || !cl->guarded)
 		return false;
 	e = endorsement(cl, it->session, it->t);

@@ -36,6 +36,7 @@ struct pbft_batch_item {
 	u64 t;
 	struct pbft_buf *buf;		/* holds msg, if the batch's own does not */
 	bool authentic;			/* authenticated by this replica itself */
+	u64 vouched;			/* replicas that endorsed it, while held here */
 };
 
 struct pbft_batch {
@@ -59,6 +60,7 @@ struct pbft_pending {
 	u64 t;
 	u64 arrived;
 	u64 relayed;		/* when passed on last; 0 never */
+	u64 endorsed;		/* when we vouched for it last, its client under guard */
 	struct pbft_digest digest;
 };
 
@@ -120,7 +122,7 @@ struct pbft_slot {
 	bool pp;		/* PRE-PREPARE accepted: d, batch */
 	bool voted;		/* our PREPARE (or, primary, PRE-PREPARE) is out */
 	bool prepared;		/* q - 1 PREPAREs match */
-	bool nacked;
+	u64 nacked;		/* when we said that we hold it, last */
 	struct pbft_digest d;
 	struct pbft_batch *batch;
 	u64 prep_seen, prep_ok;	/* who voted; who of them for d */
@@ -373,6 +375,7 @@ struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 				    const struct pbft_packet *pkt,
 				    const struct pbft_verdict *verdict);
 bool pbft_batch_fill(struct pbft_core *c, struct pbft_batch *b);
+void pbft_batch_inherit(struct pbft_batch *b, const struct pbft_batch *from);
 bool pbft_batch_sane(const struct pbft_batch *b);
 u32 pbft_batch_wire_size(const struct pbft_batch *b);
 void pbft_batch_write(void *dst, const struct pbft_wire_id *id, u8 type, u32 sender,
@@ -507,6 +510,7 @@ void pbft_on_status(struct pbft_core *c, const struct pbft_packet *pkt);
 void pbft_on_committed(struct pbft_core *c, const struct pbft_packet *pkt);
 
 /* fetch.c */
+bool pbft_answer_budget(struct pbft_core *c, u32 from, u32 bytes);
 void pbft_want(struct pbft_core *c, struct pbft_slot *s, const struct pbft_digest *d,
 	       bool at_once);
 void pbft_unwant(struct pbft_core *c, struct pbft_slot *s);

@@ -62,7 +62,7 @@ void pbft_slot_leave_view(struct pbft_core *c, struct pbft_slot *s)
 	s->pp = false;
 	s->voted = false;
 	s->prepared = false;
-	s->nacked = false;
+	s->nacked = 0;
 	s->prep_seen = 0;
 	s->prep_ok = 0;
 	s->commit_seen = 0;

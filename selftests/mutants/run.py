@@ -28,7 +28,7 @@ ENOUGH = 100                # seeds for a mutant that another test has caught al
 SHOWN = 4                   # tests named in the table
 LIMIT = 1800                # seconds for one run of the simulator
 TESTS = ("unit-decide", "unit-wire", "unit-frag", "unit-core", "unit-core-memory",
-         "unit-journal", "unit-journal-io", "unit-gate", "unit-restore", "pbft-scenario")
+         "unit-journal", "unit-journal-io", "unit-gate", "unit-guard", "unit-restore", "pbft-scenario")
 
 
 def mutants():

@@ -269,6 +269,28 @@ void peers_batch(struct peers *p, u8 type, u32 from, u64 view, const struct peer
 	free(m);
 }
 
+void peers_endorse(struct peers *p, u32 from, const struct peers_batch *b)
+{
+	struct pbft_endorse m = { .client = cpu_to_le32(PEERS_CLIENT),
+				  .session = cpu_to_le64(b->session),
+				  .t = cpu_to_le64(b->t) };
+
+	request_digest(b, 0, &m.digest);
+	peers_send(p, PBFT_ENDORSE, from, 0, 0, (u8 *)&m + sizeof(m.hdr),
+		   sizeof(m) - sizeof(m.hdr));
+}
+
+void peers_nack(struct peers *p, u32 from, u64 view, const struct peers_batch *b)
+{
+	struct {
+		struct pbft_digest digest;
+		__le32 count, reserved, clients[2];
+	} m = { .digest = peers_batch_digest(b), .count = cpu_to_le32(1),
+		.clients = { cpu_to_le32(PEERS_CLIENT) } };
+
+	peers_send(p, PBFT_NACK, from, view, b->seq, (const u8 *)&m, sizeof(m));
+}
+
 void peers_commit(struct peers *p, u64 view, const struct peers_batch *b)
 {
 	struct pbft_digest d = peers_batch_digest(b);

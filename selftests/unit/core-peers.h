@@ -66,6 +66,9 @@ struct pbft_digest peers_batch_digest(const struct peers_batch *b);
 /* @authentic: this replica can tell that the request is the client's. */
 void peers_batch(struct peers *p, u8 type, u32 from, u64 view, const struct peers_batch *b,
 		 bool authentic);
+/* @from can, or cannot, authenticate the batch's first request. */
+void peers_endorse(struct peers *p, u32 from, const struct peers_batch *b);
+void peers_nack(struct peers *p, u32 from, u64 view, const struct peers_batch *b);
 /* Pre-prepared, prepared and committed by all others. Primary: another one. */
 void peers_commit(struct peers *p, u64 view, const struct peers_batch *b);
 

@@ -47,27 +47,17 @@ static void test_no_nack(void)
 	peers_stop(&p);
 }
 
-/* f + 1 say that they cannot tell the client's requests. */
-static void nack(u32 from, u64 seq)
-{
-	struct pbft_nack m = { .digest = peers_digest('n'), .count = cpu_to_le32(1) };
-	u8 body[sizeof(m) - sizeof(m.hdr) + 8] = {};
-	__le32 client = cpu_to_le32(PEERS_CLIENT);
-
-	memcpy(body, &m.digest, sizeof(m) - sizeof(m.hdr));
-	memcpy(body + sizeof(m) - sizeof(m.hdr), &client, sizeof(client));
-	peers_send(&p, PBFT_NACK, from, 0, seq, body, sizeof(body));
-}
-
 /* Is the client's request proposed at once, although f + 1 replicas cannot tell it? */
 static bool proposed(u8 fail_type)
 {
+	struct peers_batch b = { .seq = 1, .time = 1, .session = 1, .t = 1, .count = 1,
+				 .op_len = 8 };
 	bool yes;
 
 	peers_start(&p, true);
 	p.fail_type = fail_type;
-	nack(1, 1);
-	nack(2, 1);
+	peers_nack(&p, 1, 0, &b);
+	peers_nack(&p, 2, 0, &b);
 	p.fail_type = 0;
 	peers_request(&p, PEERS_CLIENT, 1, 8);
 	yes = p.sent[PBFT_PRE_PREPARE];
