@@ -328,6 +328,26 @@ static void test_insane(void)
 	peers_stop(&p);
 }
 
+/* What pbft_batch_sane() marks alike, and what is alike. */
+static void test_repeated_request(void)
+{
+	struct peers_batch b = batch(1, 1);
+
+	peers_start(&p, true);
+	peers_enter(&p, 1, 0, 0);
+	b.count = 3;
+	b.skip = -1;
+	peers_batch(&p, PBFT_PRE_PREPARE, 1, 1, &b, true);
+	ok(!pbft_counters_get(p.core)->pre_prepares && !p.sent[PBFT_PREPARE],
+	   "one request three times: no PREPARE");
+	b.count = PBFT_BATCH_MAX;
+	b.skip = 4 * PBFT_BATCH_MAX - 1;
+	peers_batch(&p, PBFT_PRE_PREPARE, 1, 1, &b, true);
+	ok(pbft_counters_get(p.core)->pre_prepares == 1 && p.sent[PBFT_PREPARE] == 1,
+	   "256 requests with one mark: PREPARE");
+	peers_stop(&p);
+}
+
 /* Requests that travelled apart, together more than any message may be. */
 static void test_too_large(void)
 {
@@ -663,6 +683,7 @@ int main(void)
 	test_differs(false);
 	test_bind_fetching();
 	test_insane();
+	test_repeated_request();
 	test_too_large();
 	test_fetch_budget();
 	test_want();
