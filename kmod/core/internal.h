@@ -250,6 +250,7 @@ struct pbft_core {
 	bool remembers;		/* restoring: nothing promised is missing so far */
 
 	u64 view;
+	u32 primary;		/* ... of the view */
 	bool pending;
 	u64 low;		/* base of the current view */
 	u64 h;
@@ -324,12 +325,13 @@ struct pbft_core {
 
 static inline u32 pbft_primary(const struct pbft_core *c, u64 view)
 {
-	return view % c->n;
+	/* nearly always asked of the current one: a division saved */
+	return view == c->view ? c->primary : view % c->n;
 }
 
 static inline bool pbft_is_primary(const struct pbft_core *c)
 {
-	return pbft_primary(c, c->view) == c->self;
+	return c->primary == c->self;
 }
 
 static inline u64 pbft_others(const struct pbft_core *c)
