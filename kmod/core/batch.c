@@ -90,6 +90,41 @@ bool pbft_batch_fill(struct pbft_core *c, struct pbft_batch *b)
 	return changed;
 }
 
+/* The parts of a message, with the digests that it states. NULL: memory is short. */
+static struct pbft_batch *take_apart(struct pbft_core *c, const struct pbft_packet *pkt,
+				     const struct pbft_verdict *verdict)
+{
+	const struct pbft_pre_prepare *m = pkt->data;
+	struct pbft_batch *b = batch_alloc(le32_to_cpu(m->count));
+	struct pbft_inner in;
+	bool more;
+
+	if (!b)
+		return NULL;
+	b->seq = pkt->head.seq;
+	b->time = le64_to_cpu(m->time);
+	b->digest = m->digest;
+	b->buf = pbft_buf_get(pkt->buf);
+	for (more = pbft_inner_first(pkt->data, pkt->len, c->n, &in); more;
+	     more = pbft_inner_next(pkt->data, pkt->len, c->n, &in)) {
+		struct pbft_batch_item *it = &b->items[in.index];
+		const struct pbft_entry *e = (const void *)((const u8 *)pkt->data + in.off);
+
+		it->client = le32_to_cpu(e->client);
+		it->session = le64_to_cpu(e->session);
+		it->t = le64_to_cpu(e->t);
+		b->digests[in.index] = e->digest;
+		if (!in.data) {
+			b->missing++;
+			continue;
+		}
+		it->msg = (const void *)in.data;
+		it->msg_len = in.len;
+		it->authentic = verdict && test_bit(in.index, verdict->inner_ok);
+	}
+	return b;
+}
+
 /*
  * The message's digest is computed from what it carries: the one it states must
  * agree, or the message is nobody's batch. NULL then, or when memory is short.
@@ -99,42 +134,35 @@ struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 				    const struct pbft_verdict *verdict)
 {
 	const struct pbft_pre_prepare *m = pkt->data;
-	u32 count = le32_to_cpu(m->count);
-	struct pbft_batch *b = batch_alloc(count);
-	struct pbft_inner in;
-	bool more;
+	struct pbft_batch *b = take_apart(c, pkt, verdict);
+	u32 i;
 
 	if (!b)
 		return NULL;
-	b->seq = pkt->head.seq;
-	b->time = le64_to_cpu(m->time);
-	for (more = pbft_inner_first(pkt->data, pkt->len, c->n, &in); more;
-	     more = pbft_inner_next(pkt->data, pkt->len, c->n, &in)) {
-		struct pbft_batch_item *it = &b->items[in.index];
-		const struct pbft_entry *e = (const void *)((const u8 *)pkt->data + in.off);
+	for (i = 0; i < b->count; i++) {
+		const struct pbft_batch_item *it = &b->items[i];
 
-		it->client = le32_to_cpu(e->client);
-		it->session = le64_to_cpu(e->session);
-		it->t = le64_to_cpu(e->t);
-		if (!in.data) {
-			b->digests[in.index] = e->digest;
-			b->missing++;
-			continue;
-		}
-		it->msg = (const void *)in.data;
-		it->msg_len = in.len;
-		it->authentic = verdict && test_bit(in.index, verdict->inner_ok);
-		pbft_request_digest(&b->digests[in.index], it->client,
-				    it->session, it->t, it->msg->op,
-				    le32_to_cpu(it->msg->op_len));
+		if (it->msg)
+			pbft_request_digest(&b->digests[i], it->client, it->session,
+					    it->t, it->msg->op,
+					    le32_to_cpu(it->msg->op_len));
 	}
-	pbft_batch_digest(&b->digest, b->seq, b->time, b->digests, count);
+	pbft_batch_digest(&b->digest, b->seq, b->time, b->digests, b->count);
 	if (!pbft_digest_eq(&b->digest, &m->digest)) {
 		pbft_batch_put(b);
 		return NULL;
 	}
-	b->buf = pbft_buf_get(pkt->buf);
 	pbft_batch_fill(c, b);
+	return b;
+}
+
+/* The same for a PRE-PREPARE that we have just made: what it states is so. */
+struct pbft_batch *pbft_batch_own(struct pbft_core *c, const struct pbft_packet *pkt)
+{
+	struct pbft_batch *b = take_apart(c, pkt, NULL);
+
+	if (b)
+		pbft_batch_fill(c, b);
 	return b;
 }
 

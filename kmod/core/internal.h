@@ -374,6 +374,7 @@ void pbft_violated(struct pbft_core *c, const char *what);
 struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 				    const struct pbft_packet *pkt,
 				    const struct pbft_verdict *verdict);
+struct pbft_batch *pbft_batch_own(struct pbft_core *c, const struct pbft_packet *pkt);
 bool pbft_batch_fill(struct pbft_core *c, struct pbft_batch *b);
 bool pbft_batch_sane(const struct pbft_batch *b);
 u32 pbft_batch_wire_size(const struct pbft_batch *b);
