@@ -357,11 +357,15 @@ static inline bool pbft_within(const struct pbft_core *c, u64 since, u64 t)
 	return since && c->now - since < t;
 }
 
-/* core.c: the outbox */
-void pbft_emit(struct pbft_core *c, const struct pbft_out *out);
+/*
+ * core.c: the outbox. pbft_emit() gives a place in it, all zero but for the type, to
+ * be filled before anything else is emitted; or NULL: what was to be said is lost.
+ */
+struct pbft_out *pbft_emit(struct pbft_core *c, u8 type);
 void pbft_send(struct pbft_core *c, u64 to, u8 auth, struct pbft_buf *buf);
 void pbft_send_client(struct pbft_core *c, u32 client, struct pbft_buf *buf);
 void pbft_event(struct pbft_core *c, u8 code, u64 seq, u32 who);
+void pbft_ask(struct pbft_core *c, u8 type, u64 seq);	/* SNAPSHOT, DISCARD */
 void pbft_persist(struct pbft_core *c, u8 code, u64 seq, u64 view,
 		  const struct pbft_digest *d, struct pbft_batch *batch,
 		  struct pbft_buf *buf);
