@@ -19,7 +19,7 @@ struct pbft_out *pbft_emit(struct pbft_core *c, u8 type)
 	u32 room = c->out_cap - c->out_len;
 	struct pbft_out *out;
 
-	if (c->restoring)
+	if (c->restoring || (type == PBFT_OUT_PERSIST && !c->cfg.journal))
 		return NULL;
 	if (!room || (type == PBFT_OUT_SEND && room <= OUT_RESERVE(c))) {
 		c->cnt.out_dropped++;

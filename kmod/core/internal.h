@@ -359,7 +359,7 @@ static inline bool pbft_within(const struct pbft_core *c, u64 since, u64 t)
 
 /*
  * core.c: the outbox. pbft_emit() gives a place in it, all zero but for the type, to
- * be filled before anything else is emitted; or NULL: what was to be said is lost.
+ * be filled before anything else is emitted; or NULL: it is lost, or not wanted.
  */
 struct pbft_out *pbft_emit(struct pbft_core *c, u8 type);
 void pbft_send(struct pbft_core *c, u64 to, u8 auth, struct pbft_buf *buf);

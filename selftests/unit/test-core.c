@@ -646,6 +646,25 @@ static void test_no_promise(void)
 	peers_stop(&p);
 }
 
+/* ---- no journal ------------------------------------------------------------------------------ */
+
+static void test_no_journal(void)
+{
+	static const struct pbft_log_head zero;
+	struct peers_batch b = batch(1, 1);
+
+	peers_start(&p, true);
+	pbft_core_destroy(p.core);
+	p.cfg.journal = false;
+	p.core = pbft_core_create(&p.cfg, p.now);
+	pbft_bind(p.core, p.now, &zero);
+	peers_enter(&p, 1, 0, 0);
+	peers_commit(&p, 1, &b);
+	ok(p.sent[PBFT_PREPARE] && p.sent[PBFT_COMMIT] && p.applied.seq == 1 &&
+	   !p.out[PBFT_OUT_PERSIST], "without a journal nothing is to be persisted");
+	peers_stop(&p);
+}
+
 /* ---- nobody takes what we say --------------------------------------------------------------- */
 
 static void test_outbox(void)
@@ -697,6 +716,7 @@ int main(void)
 	test_base_fetched();
 	test_bases();
 	test_no_promise();
+	test_no_journal();
 	test_outbox();
 	return done_testing();
 }
