@@ -198,6 +198,7 @@ static struct pbft_core *core_make(struct pbft_instance *inst, bool genesis,
 
 	cfg->genesis = genesis;
 	cfg->restore = restore;
+	cfg->journal = inst->disk;
 	core = pbft_core_create(cfg, now);
 	if (!core)
 		return NULL;

@@ -93,7 +93,7 @@ static void act(struct pbft_instance *inst, struct pbft_core *core, u64 now,
 	case PBFT_OUT_EVENT:
 		take_event(inst, core, out);
 		break;
-	case PBFT_OUT_PERSIST:	/* it is, or there is no journal */
+	case PBFT_OUT_PERSIST:	/* it is durable */
 		break;
 	default:
 		trace_pbft_task(inst, out->type, out->head.seq);

@@ -518,7 +518,7 @@ static void put_entry(struct pbft_entry *e, const struct pbft_client *cl,
 	memset(e->request + len, 0, ALIGN(len, 8) - len);
 }
 
-/* Our own PRE-PREPARE is taken apart by the same code as anybody's. */
+/* Our own PRE-PREPARE is taken apart by the same code as anybody's, but not hashed again. */
 static void pre_prepare(struct pbft_core *c, struct pbft_buf *buf)
 {
 	struct pbft_packet pkt = {
@@ -532,7 +532,7 @@ static void pre_prepare(struct pbft_core *c, struct pbft_buf *buf)
 
 	if (!s)
 		return;
-	b = pbft_batch_parse(c, &pkt, NULL);
+	b = pbft_batch_own(c, &pkt);
 	if (!b)
 		return;
 	c->next_seq++;

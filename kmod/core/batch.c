@@ -101,6 +101,41 @@ void pbft_batch_inherit(struct pbft_batch *b, const struct pbft_batch *from)
 	}
 }
 
+/* The parts of a message, with the digests that it states. NULL: memory is short. */
+static struct pbft_batch *take_apart(struct pbft_core *c, const struct pbft_packet *pkt,
+				     const struct pbft_verdict *verdict)
+{
+	const struct pbft_pre_prepare *m = pkt->data;
+	struct pbft_batch *b = batch_alloc(le32_to_cpu(m->count));
+	struct pbft_inner in;
+	bool more;
+
+	if (!b)
+		return NULL;
+	b->seq = pkt->head.seq;
+	b->time = le64_to_cpu(m->time);
+	b->digest = m->digest;
+	b->buf = pbft_buf_get(pkt->buf);
+	for (more = pbft_inner_first(pkt->data, pkt->len, c->n, &in); more;
+	     more = pbft_inner_next(pkt->data, pkt->len, c->n, &in)) {
+		struct pbft_batch_item *it = &b->items[in.index];
+		const struct pbft_entry *e = (const void *)((const u8 *)pkt->data + in.off);
+
+		it->client = le32_to_cpu(e->client);
+		it->session = le64_to_cpu(e->session);
+		it->t = le64_to_cpu(e->t);
+		b->digests[in.index] = e->digest;
+		if (!in.data) {
+			b->missing++;
+			continue;
+		}
+		it->msg = (const void *)in.data;
+		it->msg_len = in.len;
+		it->authentic = verdict && test_bit(in.index, verdict->inner_ok);
+	}
+	return b;
+}
+
 /*
  * The message's digest is computed from what it carries: the one it states must
  * agree, or the message is nobody's batch. NULL then, or when memory is short.
@@ -110,49 +145,60 @@ struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 				    const struct pbft_verdict *verdict)
 {
 	const struct pbft_pre_prepare *m = pkt->data;
-	u32 count = le32_to_cpu(m->count);
-	struct pbft_batch *b = batch_alloc(count);
-	struct pbft_inner in;
-	bool more;
+	struct pbft_batch *b = take_apart(c, pkt, verdict);
+	u32 i;
 
 	if (!b)
 		return NULL;
-	b->seq = pkt->head.seq;
-	b->time = le64_to_cpu(m->time);
-	for (more = pbft_inner_first(pkt->data, pkt->len, c->n, &in); more;
-	     more = pbft_inner_next(pkt->data, pkt->len, c->n, &in)) {
-		struct pbft_batch_item *it = &b->items[in.index];
-		const struct pbft_entry *e = (const void *)((const u8 *)pkt->data + in.off);
+	for (i = 0; i < b->count; i++) {
+		const struct pbft_batch_item *it = &b->items[i];
 
-		it->client = le32_to_cpu(e->client);
-		it->session = le64_to_cpu(e->session);
-		it->t = le64_to_cpu(e->t);
-		if (!in.data) {
-			b->digests[in.index] = e->digest;
-			b->missing++;
-			continue;
-		}
-		it->msg = (const void *)in.data;
-		it->msg_len = in.len;
-		it->authentic = verdict && test_bit(in.index, verdict->inner_ok);
-		pbft_request_digest(&b->digests[in.index], it->client,
-				    it->session, it->t, it->msg->op,
-				    le32_to_cpu(it->msg->op_len));
+		if (it->msg)
+			pbft_request_digest(&b->digests[i], it->client, it->session,
+					    it->t, it->msg->op,
+					    le32_to_cpu(it->msg->op_len));
 	}
-	pbft_batch_digest(&b->digest, b->seq, b->time, b->digests, count);
+	pbft_batch_digest(&b->digest, b->seq, b->time, b->digests, b->count);
 	if (!pbft_digest_eq(&b->digest, &m->digest)) {
 		pbft_batch_put(b);
 		return NULL;
 	}
-	b->buf = pbft_buf_get(pkt->buf);
 	pbft_batch_fill(c, b);
 	return b;
 }
 
-/* A time that can be; no request twice; every client a number it may use. */
+/* The same for a PRE-PREPARE that we have just made: what it states is so. */
+struct pbft_batch *pbft_batch_own(struct pbft_core *c, const struct pbft_packet *pkt)
+{
+	struct pbft_batch *b = take_apart(c, pkt, NULL);
+
+	if (b)
+		pbft_batch_fill(c, b);
+	return b;
+}
+
+/* Is item @i one of those before it? */
+static bool repeats(const struct pbft_batch *b, u32 i)
+{
+	const struct pbft_batch_item *it = &b->items[i], *o;
+
+	for (o = b->items; o < it; o++)
+		if (o->t == it->t && o->client == it->client &&
+		    o->session == it->session)
+			return true;
+	return false;
+}
+
+#define MARKS	(4 * PBFT_BATCH_MAX)
+
+/*
+ * A time that can be; no request twice; every client a number it may use. Equal
+ * requests have equal marks, so one whose mark is new need not be compared.
+ */
 bool pbft_batch_sane(const struct pbft_batch *b)
 {
-	u32 i, j;
+	DECLARE_BITMAP(marks, MARKS) = {};
+	u32 i;
 
 	/* agreed time goes on from here: leave it room */
 	if (b->time > S64_MAX)
@@ -162,11 +208,10 @@ bool pbft_batch_sane(const struct pbft_batch *b)
 
 		if (!it->session || !it->t)
 			return false;
-		for (j = 0; j < i; j++)
-			if (b->items[j].t == it->t &&
-			    b->items[j].client == it->client &&
-			    b->items[j].session == it->session)
-				return false;
+		/* neighbours in number or in t, as clients are, get different marks */
+		if (__test_and_set_bit((it->client + 97 * it->t) % MARKS, marks) &&
+		    repeats(b, i))
+			return false;
 	}
 	return true;
 }

@@ -151,15 +151,17 @@ struct pbft_buf *pbft_checkpoint_message(struct pbft_core *c,
 static void persist_claim(struct pbft_core *c, u8 code, u64 seq, u64 time,
 			  const struct pbft_digest *chain, const struct pbft_digest *app)
 {
-	struct pbft_out out = {
-		.type = PBFT_OUT_PERSIST, .code = code, .view = c->view,
-		.again = c->again, .digest = *app,
-	};
+	struct pbft_out *out = pbft_emit(c, PBFT_OUT_PERSIST);
 
-	out.head.seq = seq;
-	out.head.time = time;
-	out.head.chain = *chain;
-	pbft_emit(c, &out);
+	if (!out)
+		return;
+	out->code = code;
+	out->view = c->view;
+	out->again = c->again;
+	out->digest = *app;
+	out->head.seq = seq;
+	out->head.time = time;
+	out->head.chain = *chain;
 }
 
 static void persist_h(struct pbft_core *c)
@@ -237,7 +239,6 @@ static void check_own(struct pbft_core *c, const struct pbft_ck_claim *proof)
 
 void pbft_raise_h(struct pbft_core *c, u64 seq, const struct pbft_ck_claim *proof)
 {
-	struct pbft_out out = { .type = PBFT_OUT_DISCARD };
 	u64 old = c->h, n;
 
 	if (seq <= old) {
@@ -265,9 +266,8 @@ void pbft_raise_h(struct pbft_core *c, u64 seq, const struct pbft_ck_claim *proo
 	c->cnt.stable++;
 	persist_h(c);
 	/* a window longer, for peers that fetch one of them */
-	out.head.seq = seq > c->cfg.l ? seq - c->cfg.l : 0;
-	if (out.head.seq)
-		pbft_emit(c, &out);
+	if (seq > c->cfg.l)
+		pbft_ask(c, PBFT_OUT_DISCARD, seq - c->cfg.l);
 	pbft_event(c, PBFT_EV_STABLE, seq, 0);
 	if (proof)
 		check_own(c, proof);

@@ -21,6 +21,7 @@ void pbft_config_default(struct pbft_config *cfg)
 	cfg->t_resend = 50 * MS;
 	cfg->t_rejoin = 10 * SEC;
 	cfg->clock_skew = 60 * SEC;
+	cfg->journal = true;
 }
 
 const char *pbft_config_check(const struct pbft_config *cfg)

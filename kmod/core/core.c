@@ -7,84 +7,108 @@
 /* Kept free of SENDs, for what must not be lost. */
 #define OUT_RESERVE(c)	(3 * (c)->cfg.l + 128)
 
-void pbft_emit(struct pbft_core *c, const struct pbft_out *out)
+static u32 out_index(const struct pbft_core *c, u32 i)
+{
+	u32 at = c->out_head + i;
+
+	return at < c->out_cap ? at : at - c->out_cap;
+}
+
+struct pbft_out *pbft_emit(struct pbft_core *c, u8 type)
 {
 	u32 room = c->out_cap - c->out_len;
+	struct pbft_out *out;
 
-	if (c->restoring || !room || (out->type == PBFT_OUT_SEND && room <= OUT_RESERVE(c))) {
-		struct pbft_out lost = *out;
-
-		pbft_out_release(&lost);
-		if (c->restoring)
-			return;
+	if (c->restoring || (type == PBFT_OUT_PERSIST && !c->cfg.journal))
+		return NULL;
+	if (!room || (type == PBFT_OUT_SEND && room <= OUT_RESERVE(c))) {
 		c->cnt.out_dropped++;
-		if (!room && out->type != PBFT_OUT_SEND &&
-		    out->type != PBFT_OUT_EVENT && !c->stopped)
+		if (!room && type != PBFT_OUT_SEND && type != PBFT_OUT_EVENT && !c->stopped)
 			pbft_violated(c, "the outbox overflowed");
-		return;
+		return NULL;
 	}
-	c->outbox[(c->out_head + c->out_len++) % c->out_cap] = *out;
+	out = &c->outbox[out_index(c, c->out_len++)];
+	memset(out, 0, sizeof(*out));
+	out->type = type;
+	return out;
 }
 
 /* Takes over the reference on @buf; NULL (no memory) counts as a lost message. */
 void pbft_send(struct pbft_core *c, u64 to, u8 auth, struct pbft_buf *buf)
 {
-	struct pbft_out out = {
-		.type = PBFT_OUT_SEND, .auth = auth, .to = to, .buf = buf,
-	};
+	struct pbft_out *out;
 
 	if (!buf) {
 		c->cnt.out_dropped++;
 		return;
 	}
-	out.to &= pbft_others(c);
-	if (!out.to || c->stopped) {
+	to &= pbft_others(c);
+	out = to && !c->stopped ? pbft_emit(c, PBFT_OUT_SEND) : NULL;
+	if (!out) {
 		pbft_buf_put(buf);
 		return;
 	}
-	pbft_emit(c, &out);
+	out->auth = auth;
+	out->to = to;
+	out->buf = buf;
 }
 
 void pbft_send_client(struct pbft_core *c, u32 client, struct pbft_buf *buf)
 {
-	struct pbft_out out = {
-		.type = PBFT_OUT_SEND, .auth = PBFT_AUTH_MAC, .client = client,
-		.buf = buf,
-	};
+	struct pbft_out *out;
 
 	if (!buf) {
 		c->cnt.out_dropped++;
 		return;
 	}
-	pbft_emit(c, &out);
+	out = pbft_emit(c, PBFT_OUT_SEND);
+	if (!out) {
+		pbft_buf_put(buf);
+		return;
+	}
+	out->auth = PBFT_AUTH_MAC;
+	out->client = client;
+	out->buf = buf;
 }
 
 void pbft_event(struct pbft_core *c, u8 code, u64 seq, u32 who)
 {
-	struct pbft_out out = {
-		.type = PBFT_OUT_EVENT, .code = code, .view = c->view,
-		.client = who,
-	};
+	struct pbft_out *out = pbft_emit(c, PBFT_OUT_EVENT);
 
-	out.head.seq = seq;
-	pbft_emit(c, &out);
+	if (!out)
+		return;
+	out->code = code;
+	out->view = c->view;
+	out->client = who;
+	out->head.seq = seq;
+}
+
+void pbft_ask(struct pbft_core *c, u8 type, u64 seq)
+{
+	struct pbft_out *out = pbft_emit(c, type);
+
+	if (out)
+		out->head.seq = seq;
 }
 
 void pbft_persist(struct pbft_core *c, u8 code, u64 seq, u64 view,
 		  const struct pbft_digest *d, struct pbft_batch *batch,
 		  struct pbft_buf *buf)
 {
-	struct pbft_out out = {
-		.type = PBFT_OUT_PERSIST, .code = code, .view = view,
-		.again = c->again,
-		.batch = batch ? pbft_batch_get(batch) : NULL,
-		.buf = buf ? pbft_buf_get(buf) : NULL,
-	};
+	struct pbft_out *out = pbft_emit(c, PBFT_OUT_PERSIST);
 
-	out.head.seq = seq;
+	if (!out)
+		return;
+	out->code = code;
+	out->view = view;
+	out->again = c->again;
+	out->head.seq = seq;
 	if (d)
-		out.digest = *d;
-	pbft_emit(c, &out);
+		out->digest = *d;
+	if (batch)
+		out->batch = pbft_batch_get(batch);
+	if (buf)
+		out->buf = pbft_buf_get(buf);
 }
 
 unsigned int pbft_ready(struct pbft_core *c, struct pbft_out *out,
@@ -94,7 +118,7 @@ unsigned int pbft_ready(struct pbft_core *c, struct pbft_out *out,
 
 	for (i = 0; i < max && c->out_len; i++) {
 		out[i] = c->outbox[c->out_head];
-		c->out_head = (c->out_head + 1) % c->out_cap;
+		c->out_head = out_index(c, 1);
 		c->out_len--;
 	}
 	return i;
@@ -233,7 +257,7 @@ void pbft_core_destroy(struct pbft_core *c)
 		return;
 	while (c->out_len) {
 		pbft_out_release(&c->outbox[c->out_head]);
-		c->out_head = (c->out_head + 1) % c->out_cap;
+		c->out_head = out_index(c, 1);
 		c->out_len--;
 	}
 	for (i = 0; i < PBFT_CLIENT_BUCKETS; i++)

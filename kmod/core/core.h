@@ -32,6 +32,7 @@ struct pbft_config {
 	u32 clients_max;	/* clients that may be registered */
 	bool genesis;		/* this cluster has never run before: no votes to remember */
 	bool restore;		/* what was promised follows by pbft_restore() */
+	bool journal;		/* PBFT_OUT_PERSIST is wanted; by default it is */
 	u64 t_base;		/* first request and view-change timeout, ns */
 	u64 t_max;		/* no timeout grows beyond this */
 	u64 t_status;		/* STATUS interval */

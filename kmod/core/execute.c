@@ -9,10 +9,7 @@
 static void apply(struct pbft_core *c, struct pbft_slot *s)
 {
 	struct pbft_log_head *head = &c->delivered;
-	struct pbft_out out = {
-		.type = PBFT_OUT_APPLY,
-		.batch = s->cbatch ? pbft_batch_get(s->cbatch) : NULL,
-	};
+	struct pbft_out *out;
 
 	head->seq = s->seq;
 	pbft_chain_next(&head->chain, s->seq, &s->cd);
@@ -21,18 +18,14 @@ static void apply(struct pbft_core *c, struct pbft_slot *s)
 		head->time = max(head->time + 1, s->cbatch->time);
 	s->head = *head;
 	s->delivered = true;
-	out.head = *head;
-	out.view = c->view;
-	out.digest = s->cd;
-	pbft_emit(c, &out);
-}
-
-static void ask_snapshot(struct pbft_core *c, u64 seq)
-{
-	struct pbft_out out = { .type = PBFT_OUT_SNAPSHOT };
-
-	out.head.seq = seq;
-	pbft_emit(c, &out);
+	out = pbft_emit(c, PBFT_OUT_APPLY);
+	if (!out)
+		return;
+	out->head = *head;
+	out->view = c->view;
+	out->digest = s->cd;
+	if (s->cbatch)
+		out->batch = pbft_batch_get(s->cbatch);
 }
 
 void pbft_deliver(struct pbft_core *c)
@@ -48,7 +41,7 @@ void pbft_deliver(struct pbft_core *c)
 			c->app_progress = c->now;	/* it was idle */
 		apply(c, s);
 		if (s->seq % c->cfg.k == 0)
-			ask_snapshot(c, s->seq);
+			pbft_ask(c, PBFT_OUT_SNAPSHOT, s->seq);
 	}
 }
 
@@ -110,22 +103,23 @@ int pbft_checkpointed(struct pbft_core *c, u64 now, u64 seq,
 
 static void ask_state(struct pbft_core *c)
 {
-	struct pbft_out out = {
-		.type = PBFT_OUT_FETCH_STATE, .digest = c->fetch.app,
-		.to = pbft_others(c),
-	};
 	struct pbft_ck_claim ignored;
+	struct pbft_out *out;
 	u64 who = 0;
 
 	if (!c->bound || c->fetch_asked)
 		return;
-	if (pbft_claim_certified(c, c->fetch.seq, &c->fetch.d, &ignored, &who))
-		out.to = who & pbft_others(c);
-	out.head.seq = c->fetch.seq;
-	out.head.time = c->fetch.time;
-	out.head.chain = c->fetch.chain;
 	c->fetch_asked = true;
-	pbft_emit(c, &out);
+	out = pbft_emit(c, PBFT_OUT_FETCH_STATE);
+	if (!out)
+		return;
+	out->digest = c->fetch.app;
+	out->to = pbft_others(c);
+	if (pbft_claim_certified(c, c->fetch.seq, &c->fetch.d, &ignored, &who))
+		out->to &= who;
+	out->head.seq = c->fetch.seq;
+	out->head.time = c->fetch.time;
+	out->head.chain = c->fetch.chain;
 }
 
 /* ---- binding ---------------------------------------------------------- */
@@ -156,7 +150,7 @@ int pbft_bind(struct pbft_core *c, u64 now, const struct pbft_log_head *head)
 	/* of an earlier life we may have the word, but no copy of the state */
 	own = pbft_own_find(c, head->seq);
 	if (head->seq && head->seq % c->cfg.k == 0 && (!own || own->old))
-		ask_snapshot(c, head->seq);
+		pbft_ask(c, PBFT_OUT_SNAPSHOT, head->seq);
 	c->fetch_asked = false;
 	if (c->fetching && head->seq >= c->fetch.seq)
 		c->fetching = false;

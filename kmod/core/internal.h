@@ -252,6 +252,7 @@ struct pbft_core {
 	bool remembers;		/* restoring: nothing promised is missing so far */
 
 	u64 view;
+	u32 primary;		/* ... of the view */
 	bool pending;
 	u64 low;		/* base of the current view */
 	u64 h;
@@ -326,12 +327,13 @@ struct pbft_core {
 
 static inline u32 pbft_primary(const struct pbft_core *c, u64 view)
 {
-	return view % c->n;
+	/* nearly always asked of the current one: a division saved */
+	return view == c->view ? c->primary : view % c->n;
 }
 
 static inline bool pbft_is_primary(const struct pbft_core *c)
 {
-	return pbft_primary(c, c->view) == c->self;
+	return c->primary == c->self;
 }
 
 static inline u64 pbft_others(const struct pbft_core *c)
@@ -357,11 +359,15 @@ static inline bool pbft_within(const struct pbft_core *c, u64 since, u64 t)
 	return since && c->now - since < t;
 }
 
-/* core.c: the outbox */
-void pbft_emit(struct pbft_core *c, const struct pbft_out *out);
+/*
+ * core.c: the outbox. pbft_emit() gives a place in it, all zero but for the type, to
+ * be filled before anything else is emitted; or NULL: it is lost, or not wanted.
+ */
+struct pbft_out *pbft_emit(struct pbft_core *c, u8 type);
 void pbft_send(struct pbft_core *c, u64 to, u8 auth, struct pbft_buf *buf);
 void pbft_send_client(struct pbft_core *c, u32 client, struct pbft_buf *buf);
 void pbft_event(struct pbft_core *c, u8 code, u64 seq, u32 who);
+void pbft_ask(struct pbft_core *c, u8 type, u64 seq);	/* SNAPSHOT, DISCARD */
 void pbft_persist(struct pbft_core *c, u8 code, u64 seq, u64 view,
 		  const struct pbft_digest *d, struct pbft_batch *batch,
 		  struct pbft_buf *buf);
@@ -374,6 +380,7 @@ void pbft_violated(struct pbft_core *c, const char *what);
 struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 				    const struct pbft_packet *pkt,
 				    const struct pbft_verdict *verdict);
+struct pbft_batch *pbft_batch_own(struct pbft_core *c, const struct pbft_packet *pkt);
 bool pbft_batch_fill(struct pbft_core *c, struct pbft_batch *b);
 void pbft_batch_inherit(struct pbft_batch *b, const struct pbft_batch *from);
 bool pbft_batch_sane(const struct pbft_batch *b);

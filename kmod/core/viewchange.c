@@ -161,6 +161,7 @@ void pbft_leave_view(struct pbft_core *c, u64 view)
 	u32 i;
 
 	c->view = view;
+	c->primary = view % c->n;
 	c->pending = true;
 	c->vc_timer = 0;
 	c->view_batches = 0;

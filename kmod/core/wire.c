@@ -12,44 +12,45 @@ struct type_info {
 	bool from_client;
 	bool from_any;		/* a replica or a client */
 	bool retained;
-	u16 size;		/* of the fixed part; the whole of it if !variable */
-	bool variable;
+	u32 min, max;		/* bytes of header and body */
 };
 
-#define T(_type, _name, _auth, _struct, ...) \
-	[_type] = { .name = _name, .auth = _auth, .size = sizeof(struct _struct), __VA_ARGS__ }
+/* One whose length is that of its struct, and one that goes on after that. */
+#define FIXED(_type, _name, _auth, _struct, ...) \
+	[_type] = { .name = _name, .auth = _auth, .min = sizeof(struct _struct), \
+		    .max = sizeof(struct _struct), __VA_ARGS__ }
+#define OPEN(_type, _name, _auth, _struct, ...) \
+	[_type] = { .name = _name, .auth = _auth, .min = sizeof(struct _struct), \
+		    .max = PBFT_MSG_MAX, __VA_ARGS__ }
 
 static const struct type_info types[PBFT_TYPE_MAX + 1] = {
-	T(PBFT_REQUEST, "REQUEST", PBFT_AUTH_VECTOR, pbft_request,
-	  .from_client = true, .retained = true, .variable = true),
-	T(PBFT_REPLY, "REPLY", PBFT_AUTH_MAC, pbft_reply, .variable = true),
-	T(PBFT_PRE_PREPARE, "PRE-PREPARE", PBFT_AUTH_MAC, pbft_pre_prepare,
-	  .retained = true, .variable = true),
-	T(PBFT_PREPARE, "PREPARE", PBFT_AUTH_MAC, pbft_vote),
-	T(PBFT_COMMIT, "COMMIT", PBFT_AUTH_MAC, pbft_vote),
-	T(PBFT_CHECKPOINT, "CHECKPOINT", PBFT_AUTH_MAC, pbft_checkpoint),
-	T(PBFT_VIEW_CHANGE, "VIEW-CHANGE", PBFT_AUTH_VECTOR, pbft_view_change,
-	  .retained = true, .variable = true),
-	T(PBFT_VIEW_CHANGE_ACK, "VIEW-CHANGE-ACK", PBFT_AUTH_MAC, pbft_vc_ack),
-	T(PBFT_NEW_VIEW, "NEW-VIEW", PBFT_AUTH_VECTOR, pbft_new_view,
-	  .retained = true, .variable = true),
-	T(PBFT_STATUS, "STATUS", PBFT_AUTH_MAC, pbft_status_msg, .variable = true),
-	T(PBFT_COMMITTED, "COMMITTED", PBFT_AUTH_MAC, pbft_committed, .variable = true),
-	T(PBFT_FETCH, "FETCH", PBFT_AUTH_MAC, pbft_fetch),
-	T(PBFT_BATCH, "BATCH", PBFT_AUTH_MAC, pbft_pre_prepare,
-	  .retained = true, .variable = true),
-	T(PBFT_RELAY, "RELAY", PBFT_AUTH_MAC, pbft_relay,
-	  .retained = true, .variable = true),
-	T(PBFT_QUERY_STABLE, "QUERY-STABLE", PBFT_AUTH_MAC, pbft_query_stable),
-	T(PBFT_REPLY_STABLE, "REPLY-STABLE", PBFT_AUTH_MAC, pbft_reply_stable),
-	T(PBFT_REJOIN, "REJOIN", PBFT_AUTH_MAC, pbft_rejoin),
-	T(PBFT_NACK, "NACK", PBFT_AUTH_MAC, pbft_nack, .variable = true),
-	T(PBFT_ENDORSE, "ENDORSE", PBFT_AUTH_MAC, pbft_endorse),
-	T(PBFT_FRAGMENT, "FRAGMENT", PBFT_AUTH_MAC, pbft_fragment,
-	  .from_any = true, .variable = true),
-	T(PBFT_PEER_DATA, "PEER-DATA", PBFT_AUTH_MAC, pbft_peer_data, .variable = true),
-	T(PBFT_HELLO, "HELLO", PBFT_AUTH_MAC, pbft_hello, .from_client = true),
-	T(PBFT_HELLO_ACK, "HELLO-ACK", PBFT_AUTH_MAC, pbft_hello_ack),
+	OPEN(PBFT_REQUEST, "REQUEST", PBFT_AUTH_VECTOR, pbft_request,
+	     .from_client = true, .retained = true),
+	OPEN(PBFT_REPLY, "REPLY", PBFT_AUTH_MAC, pbft_reply),
+	OPEN(PBFT_PRE_PREPARE, "PRE-PREPARE", PBFT_AUTH_MAC, pbft_pre_prepare,
+	     .retained = true),
+	FIXED(PBFT_PREPARE, "PREPARE", PBFT_AUTH_MAC, pbft_vote),
+	FIXED(PBFT_COMMIT, "COMMIT", PBFT_AUTH_MAC, pbft_vote),
+	FIXED(PBFT_CHECKPOINT, "CHECKPOINT", PBFT_AUTH_MAC, pbft_checkpoint),
+	OPEN(PBFT_VIEW_CHANGE, "VIEW-CHANGE", PBFT_AUTH_VECTOR, pbft_view_change,
+	     .retained = true),
+	FIXED(PBFT_VIEW_CHANGE_ACK, "VIEW-CHANGE-ACK", PBFT_AUTH_MAC, pbft_vc_ack),
+	OPEN(PBFT_NEW_VIEW, "NEW-VIEW", PBFT_AUTH_VECTOR, pbft_new_view,
+	     .retained = true),
+	OPEN(PBFT_STATUS, "STATUS", PBFT_AUTH_MAC, pbft_status_msg),
+	OPEN(PBFT_COMMITTED, "COMMITTED", PBFT_AUTH_MAC, pbft_committed),
+	FIXED(PBFT_FETCH, "FETCH", PBFT_AUTH_MAC, pbft_fetch),
+	OPEN(PBFT_BATCH, "BATCH", PBFT_AUTH_MAC, pbft_pre_prepare, .retained = true),
+	OPEN(PBFT_RELAY, "RELAY", PBFT_AUTH_MAC, pbft_relay, .retained = true),
+	FIXED(PBFT_QUERY_STABLE, "QUERY-STABLE", PBFT_AUTH_MAC, pbft_query_stable),
+	FIXED(PBFT_REPLY_STABLE, "REPLY-STABLE", PBFT_AUTH_MAC, pbft_reply_stable),
+	FIXED(PBFT_REJOIN, "REJOIN", PBFT_AUTH_MAC, pbft_rejoin),
+	OPEN(PBFT_NACK, "NACK", PBFT_AUTH_MAC, pbft_nack),
+	FIXED(PBFT_ENDORSE, "ENDORSE", PBFT_AUTH_MAC, pbft_endorse),
+	OPEN(PBFT_FRAGMENT, "FRAGMENT", PBFT_AUTH_MAC, pbft_fragment, .from_any = true),
+	OPEN(PBFT_PEER_DATA, "PEER-DATA", PBFT_AUTH_MAC, pbft_peer_data),
+	FIXED(PBFT_HELLO, "HELLO", PBFT_AUTH_MAC, pbft_hello, .from_client = true),
+	FIXED(PBFT_HELLO_ACK, "HELLO-ACK", PBFT_AUTH_MAC, pbft_hello_ack),
 };
 
 static const char * const drop_names[PBFT_DROP_MAX] = {
@@ -71,14 +72,22 @@ static const char * const drop_names[PBFT_DROP_MAX] = {
 	[PBFT_DROP_JOURNAL] = "journal",
 };
 
-static bool type_known(u8 type)
+/* NULL: there is no such type. */
+static const struct type_info *type_info(u8 type)
 {
-	return type <= PBFT_TYPE_MAX && types[type].name;
+	return type <= PBFT_TYPE_MAX && types[type].name ? &types[type] : NULL;
+}
+
+static u32 auth_len(enum pbft_auth auth, u32 n)
+{
+	return auth == PBFT_AUTH_VECTOR ? n * PBFT_MAC_LEN : PBFT_MAC_LEN;
 }
 
 const char *pbft_type_name(u8 type)
 {
-	return type_known(type) ? types[type].name : "unknown";
+	const struct type_info *info = type_info(type);
+
+	return info ? info->name : "unknown";
 }
 
 const char *pbft_drop_name(enum pbft_drop drop)
@@ -88,18 +97,21 @@ const char *pbft_drop_name(enum pbft_drop drop)
 
 enum pbft_auth pbft_wire_auth(u8 type)
 {
-	return type_known(type) ? types[type].auth : PBFT_AUTH_MAC;
+	const struct type_info *info = type_info(type);
+
+	return info ? info->auth : PBFT_AUTH_MAC;
 }
 
 u32 pbft_wire_auth_len(u8 type, u32 n)
 {
-	return pbft_wire_auth(type) == PBFT_AUTH_VECTOR ? n * PBFT_MAC_LEN :
-							  PBFT_MAC_LEN;
+	return auth_len(pbft_wire_auth(type), n);
 }
 
 bool pbft_wire_retained(u8 type)
 {
-	return type_known(type) && types[type].retained;
+	const struct type_info *info = type_info(type);
+
+	return info && info->retained;
 }
 
 void pbft_wire_header(struct pbft_hdr *hdr, const struct pbft_wire_id *id,
@@ -140,18 +152,17 @@ static enum pbft_drop check_header(const struct pbft_wire_id *id,
 		return PBFT_DROP_MAGIC;
 	if (h->version != PBFT_VERSION)
 		return PBFT_DROP_VERSION;
-	if (!type_known(h->type))
+	info = type_info(h->type);
+	if (!info)
 		return PBFT_DROP_TYPE;
 	if (le64_to_cpu(h->cluster) != id->cluster)
 		return PBFT_DROP_CLUSTER;
 	if (le32_to_cpu(h->epoch) != id->epoch)
 		return PBFT_DROP_EPOCH;
 
-	info = &types[h->type];
 	body = le32_to_cpu(h->length);
-	if (body < info->size || body > PBFT_MSG_MAX ||
-	    (!info->variable && body != info->size) ||
-	    len != body + pbft_wire_auth_len(h->type, id->n))
+	if (body < info->min || body > info->max ||
+	    len != body + auth_len(info->auth, id->n))
 		return PBFT_DROP_LENGTH;
 
 	head->type = h->type;
@@ -401,17 +412,18 @@ bool pbft_inner_first(const void *data, u32 len, u32 n, struct pbft_inner *it)
 {
 	const struct pbft_hdr *h = data;
 
-	memset(it, 0, sizeof(*it));
 	switch (h->type) {
 	case PBFT_RELAY:
-		it->data = ((const struct pbft_relay *)data)->inner;
-		it->len = le32_to_cpu(h->length) - sizeof(struct pbft_relay);
-		it->off = le32_to_cpu(h->length);
+		*it = (struct pbft_inner){
+			.data = ((const struct pbft_relay *)data)->inner,
+			.len = le32_to_cpu(h->length) - sizeof(struct pbft_relay),
+			.off = le32_to_cpu(h->length),
+		};
 		inner_head(it);
 		return true;
 	case PBFT_PRE_PREPARE:
 	case PBFT_BATCH:
-		it->off = sizeof(struct pbft_pre_prepare);
+		*it = (struct pbft_inner){ .off = sizeof(struct pbft_pre_prepare) };
 		return inner_entry(data, it);
 	}
 	return false;

@@ -218,6 +218,7 @@ static void setup(u32 n, u32 clients, u32 reply_len)
 	cl.cfg.n = n;
 	cl.cfg.f = pbft_max_faults(n);
 	cl.cfg.genesis = true;
+	cl.cfg.journal = false;
 	cl.wire = (struct pbft_wire_id){ cl.cfg.cluster, cl.cfg.epoch, n };
 	cl.now = START_NS;
 	cl.n_clients = clients;

@@ -214,11 +214,16 @@ void peers_committed(struct peers *p, u32 from, u64 seq, const struct pbft_diges
 
 /* ---- batches -------------------------------------------------------------------------- */
 
+static u64 number(const struct peers_batch *b, u32 i)
+{
+	return b->t + i * (b->skip + 1);
+}
+
 static void request_digest(const struct peers_batch *b, u32 i, struct pbft_digest *d)
 {
 	u8 *op = calloc(1, b->op_len + 1);
 
-	pbft_request_digest(d, PEERS_CLIENT, b->session, b->t + i, op, b->op_len);
+	pbft_request_digest(d, PEERS_CLIENT, b->session, number(b, i), op, b->op_len);
 	free(op);
 }
 
@@ -241,12 +246,12 @@ static void put_entry(struct peers *p, const struct peers_batch *b, u32 i,
 	e->len = cpu_to_le32(len);
 	e->client = cpu_to_le32(PEERS_CLIENT);
 	e->session = cpu_to_le64(b->session);
-	e->t = cpu_to_le64(b->t + i);
+	e->t = cpu_to_le64(number(b, i));
 	request_digest(b, i, &e->digest);
 	if (!len)
 		return;
 	pbft_wire_header(&r->hdr, &p->id, PBFT_REQUEST, sizeof(*r) + b->op_len,
-			 PEERS_CLIENT, 0, b->t + i);
+			 PEERS_CLIENT, 0, number(b, i));
 	request_body(r, b->session, b->op_len);
 }
 

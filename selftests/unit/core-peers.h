@@ -55,9 +55,10 @@ void peers_relay(struct peers *p, u32 from, u32 client, u64 t, u32 op_len);
 void peers_checkpoint(struct peers *p, u32 from, u64 seq, char app);
 void peers_committed(struct peers *p, u32 from, u64 seq, const struct pbft_digest *d);
 
-/* A batch of requests t, t + 1 ... of PEERS_CLIENT's. */
+/* A batch of requests t, t + 1 + skip ... of PEERS_CLIENT's. */
 struct peers_batch {
 	u64 seq, time, session, t;
+	u64 skip;		/* -1: the same request over and over */
 	u32 count, op_len;
 	bool ref;		/* the requests are not in it */
 };

@@ -328,6 +328,26 @@ static void test_insane(void)
 	peers_stop(&p);
 }
 
+/* What pbft_batch_sane() marks alike, and what is alike. */
+static void test_repeated_request(void)
+{
+	struct peers_batch b = batch(1, 1);
+
+	peers_start(&p, true);
+	peers_enter(&p, 1, 0, 0);
+	b.count = 3;
+	b.skip = -1;
+	peers_batch(&p, PBFT_PRE_PREPARE, 1, 1, &b, true);
+	ok(!pbft_counters_get(p.core)->pre_prepares && !p.sent[PBFT_PREPARE],
+	   "one request three times: no PREPARE");
+	b.count = PBFT_BATCH_MAX;
+	b.skip = 4 * PBFT_BATCH_MAX - 1;
+	peers_batch(&p, PBFT_PRE_PREPARE, 1, 1, &b, true);
+	ok(pbft_counters_get(p.core)->pre_prepares == 1 && p.sent[PBFT_PREPARE] == 1,
+	   "256 requests with one mark: PREPARE");
+	peers_stop(&p);
+}
+
 /* Requests that travelled apart, together more than any message may be. */
 static void test_too_large(void)
 {
@@ -626,6 +646,25 @@ static void test_no_promise(void)
 	peers_stop(&p);
 }
 
+/* ---- no journal ------------------------------------------------------------------------------ */
+
+static void test_no_journal(void)
+{
+	static const struct pbft_log_head zero;
+	struct peers_batch b = batch(1, 1);
+
+	peers_start(&p, true);
+	pbft_core_destroy(p.core);
+	p.cfg.journal = false;
+	p.core = pbft_core_create(&p.cfg, p.now);
+	pbft_bind(p.core, p.now, &zero);
+	peers_enter(&p, 1, 0, 0);
+	peers_commit(&p, 1, &b);
+	ok(p.sent[PBFT_PREPARE] && p.sent[PBFT_COMMIT] && p.applied.seq == 1 &&
+	   !p.out[PBFT_OUT_PERSIST], "without a journal nothing is to be persisted");
+	peers_stop(&p);
+}
+
 /* ---- nobody takes what we say --------------------------------------------------------------- */
 
 static void test_outbox(void)
@@ -663,6 +702,7 @@ int main(void)
 	test_differs(false);
 	test_bind_fetching();
 	test_insane();
+	test_repeated_request();
 	test_too_large();
 	test_fetch_budget();
 	test_want();
@@ -676,6 +716,7 @@ int main(void)
 	test_base_fetched();
 	test_bases();
 	test_no_promise();
+	test_no_journal();
 	test_outbox();
 	return done_testing();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A replica in userspace: its life, its turns, and what becomes of the core's
- * outbox. Without a journal, what PERSIST asks for is not kept, and a replica that
+ * outbox. Without a journal the core asks for nothing to be kept, and a replica that
  * starts again is one that has forgotten, as the core assumes of it.
  */
 #include <errno.h>
@@ -65,7 +65,7 @@ static void act(struct pbft_replica *r, struct pbft_out *out)
 		if (ops->event)
 			ops->event(r->arg, out);
 		break;
-	case PBFT_OUT_PERSIST:	/* it is, or there is no journal */
+	case PBFT_OUT_PERSIST:	/* it is durable */
 		break;
 	}
 	pbft_out_release(out);
@@ -186,6 +186,7 @@ static int make_core(struct pbft_replica *r, const struct pbft_replica_config *c
 	core.self = cfg->self;
 	core.genesis = genesis;
 	core.restore = restore;
+	core.journal = cfg->journal_mode != PBFT_JOURNAL_NONE;
 	r->core = pbft_core_create(&core, r->now);
 	if (!r->core) {
 		snprintf(err, errlen, "out of memory for the replica");

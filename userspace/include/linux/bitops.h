@@ -23,6 +23,15 @@ static inline void __clear_bit(unsigned long nr, unsigned long *map)
 	map[nr / BITS_PER_LONG] &= ~(1UL << (nr % BITS_PER_LONG));
 }
 
+static inline bool __test_and_set_bit(unsigned long nr, unsigned long *map)
+{
+	unsigned long mask = 1UL << (nr % BITS_PER_LONG), *word = &map[nr / BITS_PER_LONG];
+	bool was = *word & mask;
+
+	*word |= mask;
+	return was;
+}
+
 static inline bool test_bit(unsigned long nr, const unsigned long *map)
 {
 	return map[nr / BITS_PER_LONG] >> (nr % BITS_PER_LONG) & 1;
