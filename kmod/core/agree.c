@@ -14,12 +14,6 @@ bool pbft_may_vote(const struct pbft_core *c)
 		c->view >= c->rec.min_view);
 }
 
-/* Everything that the water marks allow is committed: only checkpoints can help. */
-bool pbft_window_full(const struct pbft_core *c)
-{
-	return max(c->last_committed, c->h) >= pbft_high(c);
-}
-
 /* ---- votes ----------------------------------------------------------- */
 
 static void send_vote(struct pbft_core *c, u8 type, struct pbft_slot *s)

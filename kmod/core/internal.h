@@ -376,6 +376,9 @@ struct pbft_buf *pbft_msg(struct pbft_core *c, u8 type, u32 len, u64 view, u64 s
 void pbft_evidence(struct pbft_core *c, u32 who);
 void pbft_violated(struct pbft_core *c, const char *what);
 
+/* timer.c */
+u64 pbft_timeout(const struct pbft_core *c, u64 view);	/* T(v) */
+
 /* batch.c */
 struct pbft_batch *pbft_batch_parse(struct pbft_core *c,
 				    const struct pbft_packet *pkt,
@@ -426,7 +429,6 @@ void pbft_commit_slot(struct pbft_core *c, struct pbft_slot *s,
 void pbft_fill_committed(struct pbft_core *c, struct pbft_slot *s);
 void pbft_advance_committed(struct pbft_core *c);
 void pbft_committed_from(struct pbft_core *c, u64 seq);
-bool pbft_window_full(const struct pbft_core *c);
 
 /* client.c */
 struct pbft_client *pbft_client_find(const struct pbft_core *c, u32 id);
@@ -497,7 +499,6 @@ void pbft_send_ack(struct pbft_core *c, u32 origin, u64 to);
 bool pbft_vc_certified(const struct pbft_core *c, u32 origin);
 unsigned int pbft_vc_count(const struct pbft_core *c, u64 view);
 void pbft_join(struct pbft_core *c);
-u64 pbft_timeout(const struct pbft_core *c, u64 view);
 
 /* newview.c */
 void pbft_try_new_view(struct pbft_core *c);

@@ -5,6 +5,22 @@
  */
 #include "internal.h"
 
+/* T(v): doubles with each view since the last one that ordered for real. */
+u64 pbft_timeout(const struct pbft_core *c, u64 view)
+{
+	u64 t = c->cfg.t_base, i;
+
+	for (i = c->v_progress; i < view && t < c->cfg.t_max; i++)
+		t *= 2;
+	return min(t, c->cfg.t_max);
+}
+
+/* Everything that the water marks allow is committed: only checkpoints can help. */
+static bool window_full(const struct pbft_core *c)
+{
+	return max(c->last_committed, c->h) >= pbft_high(c);
+}
+
 /*
  * Have we heard from enough others lately for a view change to make sense? One
  * that is cut off, or up before the others, would leave the view alone, and
@@ -50,7 +66,7 @@ static u64 view_deadline(const struct pbft_core *c)
 
 	if (c->pending)
 		return c->vc_timer ? c->vc_timer + t : U64_MAX;
-	if (pbft_window_full(c))
+	if (window_full(c))
 		return U64_MAX;
 	/* without an application nothing executes here, whoever leads */
 	if (cl && c->bound)

@@ -14,16 +14,6 @@ void pbft_vc_body_set(struct pbft_vc_body *at, const struct pbft_vc_body *body)
 	*at = *body;
 }
 
-/* T(v): doubles with each view since the last one that ordered for real. */
-u64 pbft_timeout(const struct pbft_core *c, u64 view)
-{
-	u64 t = c->cfg.t_base, i;
-
-	for (i = c->v_progress; i < view && t < c->cfg.t_max; i++)
-		t *= 2;
-	return min(t, c->cfg.t_max);
-}
-
 /* Replicas known to want @view or a later one, ourselves included. */
 unsigned int pbft_vc_count(const struct pbft_core *c, u64 view)
 {

@@ -648,17 +648,24 @@ static void test_no_promise(void)
 
 /* ---- no journal ------------------------------------------------------------------------------ */
 
-static void test_no_journal(void)
+static void start_without_journal(void)
 {
 	static const struct pbft_log_head zero;
-	struct peers_batch b = batch(1, 1);
 
 	peers_start(&p, true);
 	pbft_core_destroy(p.core);
 	p.cfg.journal = false;
 	p.core = pbft_core_create(&p.cfg, p.now);
+	pbft_client_add(p.core, PEERS_CLIENT);
 	pbft_bind(p.core, p.now, &zero);
 	peers_enter(&p, 1, 0, 0);
+}
+
+static void test_no_journal(void)
+{
+	struct peers_batch b = batch(1, 1);
+
+	start_without_journal();
 	peers_commit(&p, 1, &b);
 	ok(p.sent[PBFT_PREPARE] && p.sent[PBFT_COMMIT] && p.applied.seq == 1 &&
 	   !p.out[PBFT_OUT_PERSIST], "without a journal nothing is to be persisted");
@@ -667,23 +674,52 @@ static void test_no_journal(void)
 
 /* ---- nobody takes what we say --------------------------------------------------------------- */
 
-static void test_outbox(void)
+static void fill_outbox(void)
 {
 	struct pbft_digest a = peers_digest('a'), b = peers_digest('b');
-	struct peers_batch batch1 = batch(1, 1);
 	u32 i;
+
+	p.keep = true;
+	peers_vote(&p, PBFT_COMMIT, 2, 1, 4, &a);
+	for (i = 0; i < 600; i++)
+		peers_vote(&p, PBFT_COMMIT, 2, 1, 4, &b);	/* evidence, each time */
+}
+
+static bool stopped_by_outbox(void)
+{
+	struct pbft_status st = peers_status(&p);
+
+	return st.stopped && strstr(st.reason, "outbox");
+}
+
+static void test_outbox(void)
+{
+	const __le64 session = cpu_to_le64(1);
+	struct peers_batch batch1 = batch(1, 1);
+	u64 lost;
 
 	peers_start(&p, true);
 	peers_enter(&p, 1, 0, 0);
-	p.keep = true;
-	peers_vote(&p, PBFT_COMMIT, 2, 1, 1, &a);
-	for (i = 0; i < 600; i++)
-		peers_vote(&p, PBFT_COMMIT, 2, 1, 1, &b);	/* evidence, each time */
-	ok(!peers_status(&p).stopped && pbft_counters_get(p.core)->out_dropped,
-	   "events that nobody takes are lost");
+	fill_outbox();
+	lost = pbft_counters_get(p.core)->out_dropped;
+	ok(!peers_status(&p).stopped && lost, "events that nobody takes are lost");
+	peers_send(&p, PBFT_HELLO, PEERS_CLIENT, 0, 1, &session, sizeof(session));
+	ok(pbft_counters_get(p.core)->out_dropped == lost + 1, "so is an answer to a client");
 	peers_batch(&p, PBFT_PRE_PREPARE, 1, 1, &batch1, true);
-	ok(peers_status(&p).stopped && strstr(peers_status(&p).reason, "outbox"),
-	   "a record that nobody takes stops us");
+	ok(stopped_by_outbox(), "a record that nobody takes stops us");
+	peers_stop(&p);
+
+	start_without_journal();
+	fill_outbox();
+	peers_commit(&p, 1, &batch1);
+	ok(stopped_by_outbox(), "so does a batch to execute");
+	peers_stop(&p);
+
+	start_without_journal();
+	fill_outbox();
+	peers_checkpoint(&p, 1, 8, 'x');
+	peers_checkpoint(&p, 2, 8, 'x');
+	ok(stopped_by_outbox(), "so does a state to fetch");
 	peers_stop(&p);
 }
 
