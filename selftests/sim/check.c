@@ -429,6 +429,7 @@ void ghost_survived(struct sim_node *node, const struct pbft_record *rec)
 	struct pbft_out out = {
 		.type = PBFT_OUT_PERSIST, .code = rec->code, .again = rec->again,
 		.view = rec->view, .head = rec->head, .digest = rec->digest,
+		.buf = rec->buf,
 	};
 
 	recorded(node, &out);
