@@ -402,6 +402,7 @@ static struct sock *unbind(struct pbft_instance *inst, struct pbft_core *core)
 	d->sk = NULL;
 	d->generation++;
 	d->unanswered = 0;
+	memset(&d->progress, 0, sizeof(d->progress));
 	while (!ring_empty(d))
 		ring_pop(d);
 	peer_recv_purge(d);

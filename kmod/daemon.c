@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a daemon says: that it is the application, what it has executed, the
- * digest of its state, and datagrams for other daemons. A daemon that answers
+ * digest of its state, how far it is with another one, and datagrams for other
+ * daemons. A daemon that answers
  * nonsense has lost its way, and its state cannot be trusted any more: the
  * instance stops, with a reason.
  */
@@ -118,6 +119,7 @@ struct answer {
 	struct pbft_digest digest;
 	const struct pbft_result *results;
 	u32 count;
+	const struct pbft_fetch_progress *progress;
 };
 
 static int answer_core(struct pbft_instance *inst, struct pbft_core *core,
@@ -140,6 +142,10 @@ static int answer_core(struct pbft_instance *inst, struct pbft_core *core,
 		break;
 	case PBFT_CMD_STATE_INSTALLED:
 		err = pbft_state_installed(core, now, a->seq, &a->digest);
+		break;
+	case PBFT_CMD_FETCH_PROGRESS:
+		inst->daemon.progress = *a->progress;
+		err = 0;
 		break;
 	}
 	trace_pbft_answer(inst, a->cmd, a->seq, err);
@@ -306,6 +312,33 @@ int pbft_nl_checkpointed(struct sk_buff *skb, struct genl_info *info)
 int pbft_nl_state_installed(struct sk_buff *skb, struct genl_info *info)
 {
 	return answer_digest(info, PBFT_CMD_STATE_INSTALLED);
+}
+
+/* ---- progress ------------------------------------------------------------------------ */
+
+/* For show only: what a daemon says wrongly here harms nobody, so it may go on. */
+int pbft_nl_fetch_progress(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *done = info->attrs[PBFT_A_FETCH_DONE];
+	struct nlattr *total = info->attrs[PBFT_A_FETCH_TOTAL];
+	struct pbft_fetch_progress p;
+	struct answer a;
+	int err;
+
+	err = answer_head(info, PBFT_CMD_FETCH_PROGRESS, &a);
+	if (err)
+		return err;
+	if (!done || !total)
+		return pbft_refuse(info->extack, NULL, -EINVAL,
+				   "PBFT_A_FETCH_DONE and PBFT_A_FETCH_TOTAL are both needed");
+	p.seq = a.seq;
+	p.done = nla_get_u64(done);
+	p.total = nla_get_u64(total);
+	if (p.done > p.total)
+		return pbft_refuse(info->extack, done, -EINVAL,
+				   "%llu bytes of %llu cannot be here", p.done, p.total);
+	a.progress = &p;
+	return answer(info, &a);
 }
 
 /* ---- datagrams between daemons ------------------------------------------------------ */

@@ -58,6 +58,11 @@ struct pbft_conf {
 	u8 key_id;		/* generation at the time of configuration */
 };
 
+/* How much of the state after batch @seq the daemon says it has. */
+struct pbft_fetch_progress {
+	u64 seq, done, total;	/* bytes */
+};
+
 /* The daemon's side: who is bound and what it has still to hear. */
 struct pbft_daemon {
 	/* Under inst->lock. */
@@ -68,6 +73,7 @@ struct pbft_daemon {
 	u32 mask, head, tail;	/* free-running */
 	u32 unanswered;		/* APPLYs sent, results not here yet */
 	u32 room;		/* bytes its socket takes */
+	struct pbft_fetch_progress progress;	/* total 0: not told */
 	struct sk_buff_head peer_recv;	/* has a lock of its own, a leaf */
 	struct delayed_work work;
 };

@@ -78,6 +78,13 @@ static const struct nla_policy peer_send_policy[PBFT_A_DATA + 1] = {
 	[PBFT_A_DATA] = { .type = NLA_BINARY, .len = PBFT_MTU_MAX },
 };
 
+static const struct nla_policy progress_policy[PBFT_A_FETCH_TOTAL + 1] = {
+	[PBFT_A_ID] = { .type = NLA_U32 },
+	[PBFT_A_SEQ] = { .type = NLA_U64 },
+	[PBFT_A_FETCH_DONE] = { .type = NLA_U64 },
+	[PBFT_A_FETCH_TOTAL] = { .type = NLA_U64 },
+};
+
 struct pbft_instance *pbft_nl_instance(struct genl_info *info, int *err)
 {
 	struct nlattr *name = info->attrs[PBFT_A_NAME];
@@ -258,6 +265,7 @@ static const struct genl_ops ops[] = {
 	OP(PBFT_CMD_CHECKPOINTED, pbft_nl_checkpointed, digest_policy),
 	OP(PBFT_CMD_STATE_INSTALLED, pbft_nl_state_installed, digest_policy),
 	OP(PBFT_CMD_PEER_SEND, pbft_nl_peer_send, peer_send_policy),
+	OP(PBFT_CMD_FETCH_PROGRESS, pbft_nl_fetch_progress, progress_policy),
 };
 
 static const struct genl_multicast_group groups[] = {

@@ -13,6 +13,9 @@ void pbft_state_take(const struct pbft_instance *inst,
 	pbft_status_get(core, &now->st);
 	now->state = now->st.stopped ? PBFT_STATE_STOPPED : PBFT_STATE_UP;
 	now->genesis = inst->conf.core.genesis;
+	/* the daemon may not have heard yet that it is another state by now */
+	if (now->st.fetching && inst->daemon.progress.seq == now->st.fetch_target)
+		now->progress = inst->daemon.progress;
 }
 
 static u32 flags_of(const struct pbft_state_now *now)
@@ -37,8 +40,9 @@ static int put_u64(struct sk_buff *skb, int attr, u64 value)
 	return nla_put_u64_64bit(skb, attr, value, PBFT_A_PAD);
 }
 
-static int running_put(struct sk_buff *skb, const struct pbft_status *st)
+static int running_put(struct sk_buff *skb, const struct pbft_state_now *now)
 {
+	const struct pbft_status *st = &now->st;
 	struct pbft_nl_head head = pbft_nl_head_of(&st->head);
 
 	if (put_u64(skb, PBFT_A_VIEW, st->view) ||
@@ -54,6 +58,10 @@ static int running_put(struct sk_buff *skb, const struct pbft_status *st)
 		return -EMSGSIZE;
 	if (st->fetching &&
 	    put_u64(skb, PBFT_A_FETCH_TARGET, st->fetch_target))
+		return -EMSGSIZE;
+	if (now->progress.total &&
+	    (put_u64(skb, PBFT_A_FETCH_DONE, now->progress.done) ||
+	     put_u64(skb, PBFT_A_FETCH_TOTAL, now->progress.total)))
 		return -EMSGSIZE;
 	if (st->mute &&
 	    (put_u64(skb, PBFT_A_RECOVER_POINT, st->recover_point) ||
@@ -77,5 +85,5 @@ int pbft_state_put(struct sk_buff *skb, const struct pbft_instance *inst,
 	if (now->st.reason &&
 	    nla_put_string(skb, PBFT_A_REASON, now->st.reason))
 		return -EMSGSIZE;
-	return running_put(skb, &now->st);
+	return running_put(skb, now);
 }

@@ -129,6 +129,7 @@ static u64 seq_of(const struct fuzz *fz, const struct fuzz_instance *in)
 	case PBFT_CMD_CHECKPOINTED:
 		return in->snapshot;
 	case PBFT_CMD_STATE_INSTALLED:
+	case PBFT_CMD_FETCH_PROGRESS:
 		return in->fetch;
 	default:
 		return in->applied;
@@ -150,7 +151,8 @@ static bool put_parameter(struct fuzz *fz, u32 id)
 		{ PBFT_A_TIMEOUT_MAX, 2000000000 },
 		{ PBFT_A_STATUS_INTERVAL, 20000000 }, { PBFT_A_HEARTBEAT, 5000000 },
 		{ PBFT_A_CLOCK_SKEW, 0 }, { PBFT_A_SERVICE, PBFT_SERVICE_DAEMON },
-		{ PBFT_A_NULL_REPLY, 0 },
+		{ PBFT_A_NULL_REPLY, 0 }, { PBFT_A_FETCH_DONE, 1 },
+		{ PBFT_A_FETCH_TOTAL, 2 },
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(good); i++) {
@@ -332,6 +334,7 @@ static const struct spec_op *pick_op(struct fuzz *fz)
 		PBFT_CMD_EXECUTED, PBFT_CMD_EXECUTED, PBFT_CMD_EXECUTED,
 		PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED, PBFT_CMD_CHECKPOINTED,
 		PBFT_CMD_STATE_INSTALLED, PBFT_CMD_PEER_SEND, PBFT_CMD_PEER_SEND,
+		PBFT_CMD_FETCH_PROGRESS,
 	};
 	u8 cmd = pick(fz, 40) ? often[pick(fz, sizeof(often))] :
 				1 + pick(fz, PBFT_CMD_MAX);

@@ -220,11 +220,6 @@ static bool receive(u32 s, u32 who, int *err)
 	return answered;
 }
 
-static bool is_daemons(u8 cmd)
-{
-	return cmd >= PBFT_CMD_EXECUTED && cmd <= PBFT_CMD_PEER_SEND;
-}
-
 static void one_message(void)
 {
 	u32 s = prng_below(&fz.rng, SOCKETS), who;
@@ -237,7 +232,7 @@ static void one_message(void)
 	}
 	fuzz_make(&fz);
 	who = about();
-	if (is_daemons(fz.cmd) && prng_below(&fz.rng, 16))
+	if (spec_from_daemon(fz.cmd) && prng_below(&fz.rng, 16))
 		s = fz.inst[who].socket;
 	if (send(sockets[s], fz.msg, fz.len, 0) < 0)
 		return;

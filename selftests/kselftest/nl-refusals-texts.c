@@ -63,6 +63,8 @@ static void to_pattern(char *out, size_t cap, const char *format)
 	for (; *format && n + 3 < cap; format++) {
 		if (*format == '%' && format[1]) {
 			out[n++] = '*';
+			while (format[1] == 'l')
+				format++;
 			format++;
 			continue;
 		}

@@ -85,11 +85,6 @@ static void put_set(struct nl_msg *msg, const struct fixture *fx,
 		put_entry(msg, fx, r, entry);
 }
 
-static bool is_daemons(u8 cmd)
-{
-	return cmd >= PBFT_CMD_EXECUTED && cmd <= PBFT_CMD_PEER_SEND;
-}
-
 int send_refusal(struct fixture *fx, const struct refusal *r)
 {
 	struct nl_msg *msg = pbft_nl_msg(fx->nl, r->cmd, NLM_F_ACK, 80000);
@@ -97,7 +92,7 @@ int send_refusal(struct fixture *fx, const struct refusal *r)
 
 	if (!msg)
 		return -ENOMEM;
-	if (is_daemons(r->cmd))
+	if (spec_from_daemon(r->cmd))
 		put(msg, r, TOP, PBFT_A_ID, &fx->id, sizeof(fx->id));
 	else
 		put(msg, r, TOP, PBFT_A_NAME, fx->name, strlen(fx->name) + 1);

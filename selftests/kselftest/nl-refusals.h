@@ -4,6 +4,7 @@
 #define PBFT_NL_REFUSALS_H
 
 #include "libpbft/nl_priv.h"
+#include "nl-spec.h"
 
 #define TOP		-1	/* an edit of the message's own attributes */
 #define CLIENT		4	/* entries 0 to 3 are the replicas, 4 the client */

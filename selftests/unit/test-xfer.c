@@ -221,6 +221,59 @@ static void test_honest(struct pbft_store *src)
 	pbft_store_close(old);
 }
 
+/* Watch a fetch. @first: bytes here when their number is first known. */
+static bool progresses(struct pbft_store *src, u64 *first, u64 *whole)
+{
+	u64 end = now + 60000 * MS, done, total, last = 0;
+	bool known = false, partly = false;
+
+	*first = 0;
+	*whole = 0;
+	if (pbft_xfer_progress(peers[0].x, &done, &total) ||
+	    pbft_xfer_fetch(peers[0].x, now, &src->head, &src->tree.root.digest, 0xe))
+		return false;
+	while (now < end && step()) {
+		if (!pbft_xfer_progress(peers[0].x, &done, &total)) {
+			if (known)
+				return false;
+			continue;
+		}
+		if (!known) {
+			*first = done;
+			*whole = total;
+		}
+		known = true;
+		if (total != *whole || done < last || done > total)
+			return false;
+		partly |= done > *first && done < total;
+		last = done;
+	}
+	return known && partly && !pbft_xfer_progress(peers[0].x, &done, &total);
+}
+
+static void test_progress(struct pbft_store *src)
+{
+	struct pbft_store *empty = test_store("x-progress-empty", 1);
+	struct pbft_store *old = test_store("x-progress-old", 1);
+	u64 first, whole, same;
+
+	network(src, empty);
+	ok(progresses(src, &first, &whole) && same_state(src, empty),
+	   "how much is here is known, and grows");
+	ok(first < whole / 2, "from little in an empty store: %llu of %llu",
+	   (unsigned long long)first, (unsigned long long)whole);
+	same = whole;
+	pbft_store_close(empty);
+
+	test_fill(old, src->head.seq - 12, 5);
+	network(src, old);
+	ok(progresses(src, &first, &whole) && same_state(src, old),
+	   "and in one that is a little behind");
+	ok(whole == same && first > whole / 2, "where most of the same bytes were here: %llu of %llu",
+	   (unsigned long long)first, (unsigned long long)whole);
+	pbft_store_close(old);
+}
+
 static void test_network(struct pbft_store *src)
 {
 	struct pbft_store *st = test_store("x-lossy", 1);
@@ -474,6 +527,7 @@ int main(void)
 	test_fill(src, 640, 16);
 	pbft_store_checkpoint(src, &root);
 	test_honest(src);
+	test_progress(src);
 	test_network(src);
 	test_liars(src);
 	test_retarget(src);

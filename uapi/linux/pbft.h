@@ -10,8 +10,8 @@
  * A daemon binds to an instance with PBFT_CMD_BIND and from then on receives,
  * by unicast on the socket that bound, PBFT_CMD_APPLY, PBFT_CMD_SNAPSHOT,
  * PBFT_CMD_DISCARD, PBFT_CMD_FETCH_STATE and PBFT_CMD_PEER_RECV; it answers with
- * PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED and PBFT_CMD_STATE_INSTALLED. The
- * binding ends with the socket, or when the instance goes down; the socket's next
+ * PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED and PBFT_CMD_STATE_INSTALLED, and may
+ * tell with PBFT_CMD_FETCH_PROGRESS how far it is. The binding ends with the socket, or when the instance goes down; the socket's next
  * receive then reports ENETDOWN.
  */
 #ifndef _UAPI_LINUX_PBFT_H
@@ -50,6 +50,8 @@ enum pbft_cmd {
 	PBFT_CMD_PEER_RECV,	/* PBFT_A_PEER_ID, PBFT_A_DATA */
 	/* multicast */
 	PBFT_CMD_EVENT,		/* PBFT_A_EVENT and the instance's status */
+	/* daemon to kernel, for GET to show: PBFT_A_SEQ, PBFT_A_FETCH_DONE, PBFT_A_FETCH_TOTAL */
+	PBFT_CMD_FETCH_PROGRESS,
 
 	__PBFT_CMD_MAX,
 	PBFT_CMD_MAX = __PBFT_CMD_MAX - 1
@@ -122,6 +124,10 @@ enum pbft_attr {
 	PBFT_A_JOURNAL_FD,	/* u32, UP: a descriptor of the caller's, O_RDWR */
 	PBFT_A_JOURNAL_MODE,	/* u32, UP: enum pbft_journal_mode; with a descriptor sync */
 	PBFT_A_JOURNAL,		/* nested, GET of what is up: PBFT_JOURNAL_A_* */
+
+	/* status while fetching, if the daemon has told: bytes of PBFT_A_FETCH_TARGET's state */
+	PBFT_A_FETCH_DONE,	/* u64: ... that are here */
+	PBFT_A_FETCH_TOTAL,	/* u64 */
 
 	__PBFT_A_MAX,
 	PBFT_A_MAX = __PBFT_A_MAX - 1

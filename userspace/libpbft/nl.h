@@ -61,6 +61,7 @@ struct pbft_nl_status {
 	u64 checkpoint;
 	u8 checkpoint_digest[PBFT_DIGEST_LEN];
 	u64 fetch_target;
+	u64 fetch_done, fetch_total;	/* bytes of its state; total 0: not known */
 	u64 recover_point, recover_view;
 	u32 pending;			/* requests waiting */
 	u64 memory;			/* bytes */
@@ -142,6 +143,8 @@ int pbft_nl_checkpointed(struct pbft_nl *nl, u32 id, u64 seq,
 			 const u8 digest[PBFT_DIGEST_LEN]);
 int pbft_nl_state_installed(struct pbft_nl *nl, u32 id, u64 seq,
 			    const u8 digest[PBFT_DIGEST_LEN]);
+/* Of the bytes of the state after batch @seq, for others to see. */
+int pbft_nl_fetch_progress(struct pbft_nl *nl, u32 id, u64 seq, u64 done, u64 total);
 int pbft_nl_peer_send(struct pbft_nl *nl, u32 id, u32 peer,
 		      const void *data, u32 len);
 

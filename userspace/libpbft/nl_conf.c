@@ -47,6 +47,8 @@ static const struct field status_fields[] = {
 	STATUS(PBFT_A_CHECKPOINT, F_U64, checkpoint),
 	STATUS(PBFT_A_CHECKPOINT_DIGEST, F_BYTES, checkpoint_digest),
 	STATUS(PBFT_A_FETCH_TARGET, F_U64, fetch_target),
+	STATUS(PBFT_A_FETCH_DONE, F_U64, fetch_done),
+	STATUS(PBFT_A_FETCH_TOTAL, F_U64, fetch_total),
 	STATUS(PBFT_A_RECOVER_POINT, F_U64, recover_point),
 	STATUS(PBFT_A_RECOVER_VIEW, F_U64, recover_view),
 	STATUS(PBFT_A_PENDING, F_U32, pending),

@@ -128,6 +128,18 @@ int pbft_nl_state_installed(struct pbft_nl *nl, u32 id, u64 seq,
 	return post_state(nl, PBFT_CMD_STATE_INSTALLED, id, seq, digest);
 }
 
+int pbft_nl_fetch_progress(struct pbft_nl *nl, u32 id, u64 seq, u64 done, u64 total)
+{
+	struct nl_msg *msg = daemon_msg(nl, PBFT_CMD_FETCH_PROGRESS, id, 64);
+
+	if (!msg)
+		return -ENOMEM;
+	nla_put_u64(msg, PBFT_A_SEQ, seq);
+	nla_put_u64(msg, PBFT_A_FETCH_DONE, done);
+	nla_put_u64(msg, PBFT_A_FETCH_TOTAL, total);
+	return pbft_nl_post(nl, msg);
+}
+
 int pbft_nl_peer_send(struct pbft_nl *nl, u32 id, u32 peer,
 		      const void *data, u32 len)
 {

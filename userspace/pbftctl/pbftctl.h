@@ -82,6 +82,8 @@ int sync_keys(const struct command *cmd, const char *path);
 /* ---- status.c: an instance for people and for programs ------------------- */
 
 void print_status_line(FILE *f, const struct pbft_nl_status *st);
+/* Of the state being fetched; st->fetch_total is not 0. */
+unsigned int fetch_percent(const struct pbft_nl_status *st);
 struct json_object *status_json(const struct pbft_nl_status *st);
 struct json_object *counters_json(const struct pbft_nl_counters *cs);
 void put_json(struct json_object *o, const char *key, struct json_object *v);

@@ -17,6 +17,14 @@ static const struct {
 	{ PBFT_F_GENESIS, "genesis", "genesis" },
 };
 
+/* 100 only when all is here. */
+unsigned int fetch_percent(const struct pbft_nl_status *st)
+{
+	if (st->fetch_done >= st->fetch_total)
+		return 100;
+	return min((unsigned int)(100.0 * st->fetch_done / st->fetch_total), 99u);
+}
+
 void print_status_line(FILE *f, const struct pbft_nl_status *st)
 {
 	fprintf(f, "%s view %" PRIu64 " primary %u executed %" PRIu64
@@ -28,6 +36,9 @@ void print_status_line(FILE *f, const struct pbft_nl_status *st)
 			fprintf(f, " %s", flags[i].name);
 	if (st->flags & PBFT_F_FETCHING)
 		fprintf(f, " target %" PRIu64, (u64)st->fetch_target);
+	if (st->fetch_total)
+		fprintf(f, " (%u%% of %" PRIu64 " bytes here)", fetch_percent(st),
+			(u64)st->fetch_total);
 	if (st->flags & PBFT_F_MUTE && st->recover_point)
 		fprintf(f, " recover-point %" PRIu64 " recover-view %" PRIu64,
 			(u64)st->recover_point, (u64)st->recover_view);
@@ -94,6 +105,10 @@ struct json_object *status_json(const struct pbft_nl_status *st)
 	put_hex(o, "checkpoint_digest", st->checkpoint_digest,
 		sizeof(st->checkpoint_digest));
 	put_u64(o, "fetch_target", st->fetch_target);
+	if (st->fetch_total) {
+		put_u64(o, "fetch_done", st->fetch_done);
+		put_u64(o, "fetch_total", st->fetch_total);
+	}
 	put_u64(o, "recover_point", st->recover_point);
 	put_u64(o, "recover_view", st->recover_view);
 	put_u64(o, "pending_requests", st->pending);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "pbftctl.h"
 
@@ -21,6 +22,7 @@ struct wanted {
 	const struct command *cmd;
 	const char *name;
 	bool active, voting, synced, has_view, has_seq, has_stable;
+	bool progress, drawn;	/* a bar is wanted; there is one, on stderr's last line */
 	u64 view, seq, stable;
 	u64 deadline;		/* CLOCK_MONOTONIC ns; 0: none */
 };
@@ -49,8 +51,30 @@ static bool fulfilled(const struct wanted *w, const struct pbft_nl_status *st)
 	       (!w->has_stable || st->stable >= w->stable);
 }
 
+/* How much of the state is here: "r: state after 640 [#####     ]  52% of 1048576 bytes". */
+static void draw(struct wanted *w, const struct pbft_nl_status *st)
+{
+	static const char full[] = "##############################";
+	int width = sizeof(full) - 1, n;
+
+	if (!(st->flags & PBFT_F_FETCHING) || !st->fetch_total)
+		return;
+	n = fetch_percent(st) * width / 100;
+	fprintf(stderr, "\r%s: state after %" PRIu64 " [%.*s%*s] %3u%% of %" PRIu64 " bytes",
+		w->name, (u64)st->fetch_target, n, full, width - n, "",
+		fetch_percent(st), (u64)st->fetch_total);
+	w->drawn = true;
+}
+
+static void end_bar(struct wanted *w)
+{
+	if (w->drawn)
+		fputc('\n', stderr);
+	w->drawn = false;
+}
+
 /* -1: not yet; else the exit status. */
-static int look(const struct wanted *w, struct pbft_nl *nl)
+static int look(struct wanted *w, struct pbft_nl *nl)
 {
 	struct pbft_nl_instance *in;
 	int rc;
@@ -58,10 +82,15 @@ static int look(const struct wanted *w, struct pbft_nl *nl)
 	if (get_instance(w->cmd, nl, w->name, &in))
 		return EXIT_FAILED;
 	rc = fulfilled(w, &in->st) ? EXIT_OK : -1;
+	if (rc < 0 && w->progress)
+		draw(w, &in->st);
+	else
+		end_bar(w);
 	if (in->st.state == PBFT_STATE_STOPPED)
 		rc = failed(w->cmd, "%s has stopped: %s", w->name,
 			    in->st.reason);
 	if (rc < 0 && w->deadline && now_ns() >= w->deadline) {
+		end_bar(w);
 		fprintf(stderr, "pbftctl wait: %s: timeout; it is ", w->name);
 		print_status_line(stderr, &in->st);
 		fputc('\n', stderr);
@@ -90,7 +119,7 @@ static void on_event(void *arg, enum pbft_nl_event event,
 {
 }
 
-static int wait_for(const struct wanted *w, struct pbft_nl *nl,
+static int wait_for(struct wanted *w, struct pbft_nl *nl,
 		    struct pbft_nl *events)
 {
 	struct pollfd p = { .fd = pbft_nl_fd(events), .events = POLLIN };
@@ -141,6 +170,7 @@ static int parse(struct wanted *w, int argc, char **argv)
 		{ .name = "active", .flag = &w->active },
 		{ .name = "voting", .flag = &w->voting },
 		{ .name = "synced", .flag = &w->synced },
+		{ .name = "progress", .flag = &w->progress },
 		{ .name = "view", .value = &view },
 		{ .name = "seq", .value = &seq },
 		{ .name = "stable", .value = &stable },
@@ -157,6 +187,7 @@ static int parse(struct wanted *w, int argc, char **argv)
 	if (!w->active && !w->voting && !w->synced && !w->has_view &&
 	    !w->has_seq && !w->has_stable)
 		return misused(w->cmd, "nothing to wait for");
+	w->progress |= w->synced && isatty(STDERR_FILENO);
 	return 0;
 }
 
@@ -182,7 +213,7 @@ static int run(const struct command *cmd, int argc, char **argv)
 
 const struct command cmd_wait = {
 	.name = "wait",
-	.args = "NAME [--active] [--voting] [--synced] [--view V] [--seq N] [--stable N] [--timeout SECONDS]",
+	.args = "NAME [--active] [--voting] [--synced] [--view V] [--seq N] [--stable N] [--progress] [--timeout SECONDS]",
 	.summary = "Wait until an instance is up and in all the states named.",
 	.help =
 	"  --active           in a view, no view change pending\n"
@@ -192,6 +223,8 @@ const struct command cmd_wait = {
 	"  --view V           active in view V or a later one\n"
 	"  --seq N            batch N is executed\n"
 	"  --stable N         the stable checkpoint is N or later\n"
+	"  --progress         show how much of a state being fetched is here; so does\n"
+	"                     --synced on a terminal\n"
 	"  --timeout SECONDS  or 500ms, 2min; then exit status 3. Default: none\n"
 	"Fails at once when there is no such instance or it has stopped itself.\n",
 	.run = run,

@@ -14,6 +14,7 @@
 /* Commit no later than after so many answers, or bytes of results. */
 #define GROUP_MAX	512
 #define GROUP_BYTES	(8u << 20)
+#define PROGRESS_EVERY	(100 * 1000000ull)	/* ns: as often as anybody would look */
 
 /* To be told to the backend, in this order: a batch's results, or a digest. */
 struct app_answer {
@@ -44,6 +45,8 @@ struct pbft_app {
 	struct app_group groups[2], *open;
 	bool answering;		/* those of the other group are going out */
 	struct app_fetch fetch;	/* to begin when all is answered */
+	struct pbft_log_head target;	/* of the state transfer that runs, or ran last */
+	u64 progress_at;	/* when we said how far it is */
 	u8 *null_reply;
 	struct pbft_result *results;	/* PBFT_BATCH_MAX, as the backend takes them */
 	char err[PBFT_ERR_MAX];
@@ -225,6 +228,23 @@ static void answer_group(struct pbft_app *app, struct app_group *g)
 	g->results.len = 0;
 }
 
+bool pbft_app_progress(const struct pbft_app *app, u64 *done, u64 *total)
+{
+	return app->xfer && pbft_xfer_progress(app->xfer, done, total);
+}
+
+static void tell_progress(struct pbft_app *app)
+{
+	struct pbft_backend *b = app->backend;
+	u64 now = pbft_now(), done, total;
+
+	if (failed(app) || !b->ops->progress || now - app->progress_at < PROGRESS_EVERY ||
+	    !pbft_app_progress(app, &done, &total))
+		return;
+	app->progress_at = now;
+	check_backend(app, b->ops->progress(b, app->target.seq, done, total));
+}
+
 /* Begin a state transfer, now that nothing executed is left unanswered. */
 static void begin_fetch(struct pbft_app *app)
 {
@@ -233,8 +253,10 @@ static void begin_fetch(struct pbft_app *app)
 	if (failed(app) || !f.wanted || !app->xfer)
 		return;
 	app->fetch.wanted = false;
+	app->target = f.head;
 	check_store(app, pbft_xfer_fetch(app->xfer, pbft_now(), &f.head, &f.root,
 					 f.peers));
+	tell_progress(app);
 }
 
 /*
@@ -371,6 +393,7 @@ void pbft_app_peer_recv(struct pbft_app *app, u32 peer, const void *data,
 	if (!failed(app))
 		check_store(app, pbft_xfer_recv(app->xfer, pbft_now(), peer, data,
 						len));
+	tell_progress(app);
 }
 
 void pbft_app_tick(struct pbft_app *app)

@@ -24,6 +24,8 @@ struct pbft_backend_ops {
 			    const struct pbft_digest *root);
 	int (*state_installed)(struct pbft_backend *b, u64 seq,
 			       const struct pbft_digest *root);
+	/* Optional: of the bytes of the state after batch @seq, for others to see. */
+	int (*progress)(struct pbft_backend *b, u64 seq, u64 done, u64 total);
 	/* May be lost, like any datagram. */
 	void (*peer_send)(struct pbft_backend *b, u32 peer, const void *data,
 			  u32 len);

@@ -220,6 +220,15 @@ static int kernel_state_installed(struct pbft_backend *b, u64 seq,
 						   root->b));
 }
 
+static int kernel_progress(struct pbft_backend *b, u64 seq, u64 done, u64 total)
+{
+	struct kernel *k = to_kernel(b);
+
+	return post_failed(k, "cannot tell how much of the state is here",
+			   pbft_nl_fetch_progress(k->nl, k->bound.id, seq, done,
+						  total));
+}
+
 static void kernel_peer_send(struct pbft_backend *b, u32 peer, const void *data,
 			     u32 len)
 {
@@ -273,6 +282,7 @@ static const struct pbft_backend_ops kernel_ops = {
 	.executed = kernel_executed,
 	.checkpointed = kernel_checkpointed,
 	.state_installed = kernel_state_installed,
+	.progress = kernel_progress,
 	.peer_send = kernel_peer_send,
 	.peer_mtu = kernel_peer_mtu,
 	.fd = kernel_fd,

@@ -286,6 +286,27 @@ void pbft_xfer_discarded(struct pbft_xfer *x)
 	pbft_xfer_cache_free(x);
 }
 
+/* The pages are known by digest and size once all nodes above them are. */
+bool pbft_xfer_progress(const struct pbft_xfer *x, u64 *done, u64 *total)
+{
+	u32 level, i;
+
+	if (!x->active)
+		return false;
+	for (level = 0; level < PBFT_TREE_PAGE_LEVEL; level++)
+		for (i = 0; i < pbft_tree_count(level); i++)
+			if (!x->known[level][i])
+				return false;
+	*done = 0;
+	*total = 0;
+	for (i = 0; i < PBFT_TREE_PAGES; i++) {
+		*total += x->target.page[i].size;
+		if (pbft_store_has(x->st, i, &x->target.page[i]))
+			*done += x->target.page[i].size;
+	}
+	return true;
+}
+
 const struct pbft_xfer_stats *pbft_xfer_stats(const struct pbft_xfer *x)
 {
 	return &x->stats;
