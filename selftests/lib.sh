@@ -529,22 +529,28 @@ counter()
 	field "$1" "$2"
 }
 
-# same KEY KEY ID...: two values that all these replicas have alike
+# same KEY KEY ID...: a number that all these replicas have had since agree() began to
+# look, with the same value beside it. They are looked at one by one, and move on
+# meanwhile; but no two may have had the same number and another value.
 same()
 {
 	keys="$1 $2"
 	shift 2
-	first=
 	for id; do
 		# shellcheck disable=SC2086 # two words
-		now=$(fields "$id" $keys)
-		[ -n "$now" ] || return 1
-		[ -n "$first" ] || first=$now
-		[ "$now" = "$first" ] || return 1
+		had=$(fields "$id" $keys)
+		[ -n "$had" ] || return 1
+		echo "$had" >>"$T/had-$id"
 	done
+	for id; do
+		sort -u "$T/had-$id"
+	done | sort | uniq -c | awk -v all=$# '
+		$1 == all && $2 > 0 { found = 1 }
+		seen[$2]++ { differ = 1 }
+		END { exit !found || differ }'
 }
 
-# Have these replicas executed the same? Compared when they have come equally far.
+# Have these replicas executed the same? Compared where they have come equally far.
 same_head()
 {
 	same last_exec chain "$@"
@@ -552,7 +558,7 @@ same_head()
 
 same_checkpoint()
 {
-	same checkpoint checkpoint_digest "$@" && [ "${first%% *}" -gt 0 ]
+	same checkpoint checkpoint_digest "$@"
 }
 
 # shellcheck source-path=SCRIPTDIR source=lib-clients.sh
