@@ -529,9 +529,10 @@ counter()
 	field "$1" "$2"
 }
 
-# same KEY KEY ID...: a number that all these replicas have had since agree() began to
-# look, with the same value beside it. They are looked at one by one, and move on
-# meanwhile; but no two may have had the same number and another value.
+# same KEY KEY ID...: do these replicas have the same value beside the same number? They
+# are looked at one by one and move on meanwhile. So what each had since agree() began
+# to look is remembered: those that had a number in common are of one mind, so are
+# those who are so with the same third, and no two may differ.
 same()
 {
 	keys="$1 $2"
@@ -540,14 +541,23 @@ same()
 		# shellcheck disable=SC2086 # two words
 		had=$(fields "$id" $keys)
 		[ -n "$had" ] || return 1
-		echo "$had" >>"$T/had-$id"
+		echo "$id $had" >>"$T/had"
 	done
-	for id; do
-		sort -u "$T/had-$id"
-	done | sort | uniq -c | awk -v all=$# '
-		$1 == all && $2 > 0 { found = 1 }
-		seen[$2]++ { differ = 1 }
-		END { exit !found || differ }'
+	awk '
+		!($1 in mind) { mind[$1] = $1 }
+		!($2 in value) { value[$2] = $3 "."; holder[$2] = $1 }
+		value[$2] != $3 "." { differ = 1 }
+		$2 > 0 {
+			mine = mind[$1]
+			for (id in mind)
+				if (mind[id] == mine)
+					mind[id] = mind[holder[$2]]
+		}
+		END {
+			for (id in mind)
+				minds += !seen[mind[id]]++
+			exit minds != 1 || differ
+		}' "$T/had"
 }
 
 # Have these replicas executed the same? Compared where they have come equally far.
