@@ -110,6 +110,7 @@ agree()
 {
 	aspect=$1
 	shift
+	rm -f "$T/had"
 	wait_until "same_$aspect" "$@" && return
 	for id; do
 		echo "replica $id: $(fields "$id" last_exec chain h checkpoint \

@@ -529,22 +529,38 @@ counter()
 	field "$1" "$2"
 }
 
-# same KEY KEY ID...: two values that all these replicas have alike
+# same KEY KEY ID...: do these replicas have the same value beside the same number? They
+# are looked at one by one and move on meanwhile. So what each had since agree() began
+# to look is remembered: those that had a number in common are of one mind, so are
+# those who are so with the same third, and no two may differ.
 same()
 {
 	keys="$1 $2"
 	shift 2
-	first=
 	for id; do
 		# shellcheck disable=SC2086 # two words
-		now=$(fields "$id" $keys)
-		[ -n "$now" ] || return 1
-		[ -n "$first" ] || first=$now
-		[ "$now" = "$first" ] || return 1
+		had=$(fields "$id" $keys)
+		[ -n "$had" ] || return 1
+		echo "$id $had" >>"$T/had"
 	done
+	awk '
+		!($1 in mind) { mind[$1] = $1 }
+		!($2 in value) { value[$2] = $3 "."; holder[$2] = $1 }
+		value[$2] != $3 "." { differ = 1 }
+		$2 > 0 {
+			mine = mind[$1]
+			for (id in mind)
+				if (mind[id] == mine)
+					mind[id] = mind[holder[$2]]
+		}
+		END {
+			for (id in mind)
+				minds += !seen[mind[id]]++
+			exit minds != 1 || differ
+		}' "$T/had"
 }
 
-# Have these replicas executed the same? Compared when they have come equally far.
+# Have these replicas executed the same? Compared where they have come equally far.
 same_head()
 {
 	same last_exec chain "$@"
@@ -552,7 +568,7 @@ same_head()
 
 same_checkpoint()
 {
-	same checkpoint checkpoint_digest "$@" && [ "${first%% *}" -gt 0 ]
+	same checkpoint checkpoint_digest "$@"
 }
 
 # shellcheck source-path=SCRIPTDIR source=lib-clients.sh

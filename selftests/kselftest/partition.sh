@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Partitions under load, by routes that go nowhere: halves without a quorum, a
-# primary that is heard but does not hear, one that hears but is not heard. What
-# clients see stays linearizable, and when the network heals, work goes on.
+# Partitions under load, by routes that go nowhere: halves without a quorum, a primary
+# that is heard but does not hear, one that hears but is not heard, one link that is
+# lost. What clients see stays linearizable, and when the network heals, work goes on.
 # shellcheck source-path=SCRIPTDIR disable=SC2034 # for lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -55,18 +55,62 @@ halves()
 	cut_off 0 2 3 && cut_off 1 2 3 && cut_off 2 0 1 && cut_off 3 0 1
 }
 check "two halves" halves
+
+# each replica has sent so much more: its timers went off many times
+time_passes()
+{
+	for id in 0 1 2 3; do
+		wait_field $id tx_packets -ge $(($(field $id tx_packets) + 40)) || return 1
+	done
+}
+
+largest()
+{
+	for id in 0 1 2 3; do
+		field $id "$1"
+	done | sort -n | tail -n 1
+}
+
+# What was said before the cut may have been a quorum, for a commit or a new view.
+check "what was under way has come to rest" time_passes
+at=$(largest last_committed)
+highest=$(largest view)
+for id in 0 1 2 3; do
+	eval "active_$id='$(fields $id view pending)'"
+done
+background put ip netns exec "${NS}c" pbft-kv -c "$CONF" -i 103 \
+	-k "$KEYS/client-103.key" -q -t "$DEADLINE" put meanwhile yes
+put=$PID
+background get ip netns exec "${NS}c" pbft-kv -c "$CONF" -i 104 \
+	-k "$KEYS/client-104.key" -q -t "$DEADLINE" list
+get=$PID
+check "time passes" time_passes
+check_is "nothing was committed meanwhile" "$(largest last_committed)" "$at"
+check "no put was answered" alive "$put"
+check "nor a read, from two replicas that agree" alive "$get"
+
 # One that waits for an operation leaves its view, unless it has not heard a quorum for
 # long when the operation comes: which of the two, is decided by how fast clients are.
-check "what was under way has come to rest" \
-	wait_field 2 tx_packets -ge $(($(field 2 tx_packets) + 40))
+# But two cannot enter a view, nor have they a reason to leave another.
+not_elsewhere()
+{
+	now=$(fields "$1" view pending) was=
+	eval "was=\$active_$1"
+	echo "view, pending: $was, then $now"
+	[ "${now#* }" = true ] || [ "$now" = "$was" ]
+}
+for id in 0 1 2 3; do
+	check "replica $id is active in no other view" not_elsewhere $id
+done
+check "and none has gone from view to view" test "$(largest view)" -le $((highest + 1))
 diag "neither has a quorum: replica 2 is in view $(field 2 view), pending: $(field 2 pending)"
-at=$(for id in 0 1 2 3; do field $id last_committed; done | sort -n | tail -n 1)
-check "time passes" wait_field 2 tx_packets -ge $(($(field 2 tx_packets) + 40))
-check_is "nothing was committed meanwhile" \
-	"$(for id in 0 1 2 3; do field $id last_committed; done | sort -n | tail -n 1)" "$at"
 heal
 check "together again, work goes on" goes_on 3
 wait_all wait_active
+check "the put is answered" wait_until gone "$put"
+check "and well" wait "$put"
+check "so is the read" wait_until gone "$get"
+check "and well" wait "$get"
 
 primary=$(field 1 primary)
 view=$(field 1 view)
@@ -75,7 +119,7 @@ other=$(((primary + 1) % 4))
 check "the others leave its view" wait_view "$other" $((view + 1))
 check "and work goes on" goes_on "$other"
 heal
-check "it comes back" wait_active "$primary"
+check "it comes back, to their view" wait_view "$primary" $((view + 1))
 
 primary=$(field 1 primary)
 view=$(field 1 view)
@@ -85,7 +129,26 @@ other=$(((primary + 1) % 4))
 check "the others leave its view" wait_view "$other" $((view + 1))
 check "and work goes on" goes_on "$other"
 heal
-check "it comes back" wait_active "$primary"
+check "it comes back, to their view" wait_view "$primary" $((view + 1))
+
+# One link of six: who is at its end gets from others what the primary tells.
+wait_all wait_active
+primary=$(field 1 primary)
+other=$(((primary + 1) % 4))
+rest=$(others "$primary" | sed "s/$other//")
+lost_link()
+{
+	cut_off "$primary" "$other" && cut_off "$other" "$primary"
+}
+check "the primary and one other do not hear each other" lost_link
+view=$(field "$primary" view)
+check "work goes on" goes_on "$primary"
+check "also there" goes_on "$other"
+for id in $rest; do
+	check_is "replica $id sees no reason to leave the view" \
+		"$(fields "$id" view pending)" "$view false"
+done
+heal
 
 kill -INT "$BENCH"
 history_suite load
