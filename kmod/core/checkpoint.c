@@ -427,8 +427,13 @@ void pbft_check_behind(struct pbft_core *c)
 		return;
 	}
 	if (c->fetching) {
-		/* peers drop states a window below their stable checkpoint */
-		if (c->fetch.seq + c->cfg.l <= c->h)
+		/*
+		 * Peers drop states a window below their stable checkpoint, which we
+		 * may not have heard of; and others may have vouched since we asked.
+		 */
+		if (!pbft_within(c, c->fetch_since, c->fetch_patience))
+			c->fetch_asked = false;
+		if (c->fetch.seq + c->cfg.l <= c->h || !c->fetch_asked)
 			pbft_want_state(c, &best);
 		return;
 	}

@@ -110,6 +110,8 @@ static void ask_state(struct pbft_core *c)
 	if (!c->bound || c->fetch_asked)
 		return;
 	c->fetch_asked = true;
+	c->fetch_since = c->now;
+	c->fetch_patience = min(2 * max(c->fetch_patience, c->cfg.t_base), c->cfg.t_max);
 	out = pbft_emit(c, PBFT_OUT_FETCH_STATE);
 	if (!out)
 		return;
@@ -199,6 +201,7 @@ int pbft_state_installed(struct pbft_core *c, u64 now, u64 seq,
 		return -EINVAL;
 	c->fetching = false;
 	c->fetch_asked = false;
+	c->fetch_patience = 0;
 	c->behind_since = 0;
 	c->app_progress = c->now;
 	c->delivered.seq = seq;

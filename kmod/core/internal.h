@@ -274,6 +274,7 @@ struct pbft_core {
 	u64 app_progress;	/* when it last answered */
 	bool fetching;
 	bool fetch_asked;	/* FETCH_STATE is with the application */
+	u64 fetch_since, fetch_patience;	/* ... since then, not longer, if there is better */
 	struct pbft_ck_claim fetch;
 	u64 behind_since;	/* a certified checkpoint is ahead of us since; 0 */
 
