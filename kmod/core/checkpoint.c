@@ -429,11 +429,10 @@ void pbft_check_behind(struct pbft_core *c)
 	if (c->fetching) {
 		/*
 		 * Peers drop states a window below their stable checkpoint, which we
-		 * may not have heard of; and others may have vouched since we asked.
+		 * may not have heard of.
 		 */
-		if (!pbft_within(c, c->fetch_since, c->fetch_patience))
-			c->fetch_asked = false;
-		if (c->fetch.seq + c->cfg.l <= c->h || !c->fetch_asked)
+		if (c->fetch.seq + c->cfg.l <= c->h ||
+		    !pbft_within(c, c->fetch_since, c->fetch_patience))
 			pbft_want_state(c, &best);
 		return;
 	}

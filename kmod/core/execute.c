@@ -103,9 +103,7 @@ int pbft_checkpointed(struct pbft_core *c, u64 now, u64 seq,
 
 static void ask_state(struct pbft_core *c)
 {
-	struct pbft_ck_claim ignored;
 	struct pbft_out *out;
-	u64 who = 0;
 
 	if (!c->bound || c->fetch_asked)
 		return;
@@ -116,9 +114,8 @@ static void ask_state(struct pbft_core *c)
 	if (!out)
 		return;
 	out->digest = c->fetch.app;
+	/* those who vouched may have lost it since, others may have it by now */
 	out->to = pbft_others(c);
-	if (pbft_claim_certified(c, c->fetch.seq, &c->fetch.d, &ignored, &who))
-		out->to &= who;
 	out->head.seq = c->fetch.seq;
 	out->head.time = c->fetch.time;
 	out->head.chain = c->fetch.chain;

@@ -274,7 +274,7 @@ struct pbft_core {
 	u64 app_progress;	/* when it last answered */
 	bool fetching;
 	bool fetch_asked;	/* FETCH_STATE is with the application */
-	u64 fetch_since, fetch_patience;	/* ... since then, not longer, if there is better */
+	u64 fetch_since, fetch_patience;	/* ... and a newer one may wait so long */
 	struct pbft_ck_claim fetch;
 	u64 behind_since;	/* a certified checkpoint is ahead of us since; 0 */
 
