@@ -95,16 +95,16 @@ static bool revert(struct sim_app *app, u64 seq)
 	return false;
 }
 
-/* rN dies [at=SEQ]|binds|slow TIME */
+/* rN dies [at=SEQ]|forgets|binds|slow TIME */
 const char *cmd_daemon(char **args, u32 count)
 {
 	u64 set, ns = 0, at = arg_number(args, count, "at", 0);
 	u32 i;
 
 	if (count < 2 || !parse_replicas(args[0], &set) ||
-	    (strcmp(args[1], "dies") && strcmp(args[1], "binds") &&
+	    (strcmp(args[1], "dies") && strcmp(args[1], "binds") && strcmp(args[1], "forgets") &&
 	     (strcmp(args[1], "slow") || count < 3 || !parse_time(args[2], &ns))))
-		return "daemon takes replicas and one of: dies, binds, slow TIME";
+		return "daemon takes replicas and one of: dies, forgets, binds, slow TIME";
 	if (at && strcmp(args[1], "dies"))
 		return "at= goes with dies";
 	for (i = 0; i < scene.sim->id.n; i++) {
@@ -116,6 +116,8 @@ const char *cmd_daemon(char **args, u32 count)
 			node->app.slow_until = scene.sim->now + ns;
 		else if (!strcmp(args[1], "dies"))
 			app_unbind(node, false);
+		else if (!strcmp(args[1], "forgets"))
+			app_forget_copies(node);
 		else
 			app_bind(node);
 		if (at && !revert(&node->app, at))

@@ -500,6 +500,12 @@ void app_unbind(struct sim_node *node, bool lose_tail)
 	}
 }
 
+/* As a daemon does whose copies live as long as its process. */
+void app_forget_copies(struct sim_node *node)
+{
+	snapshots_drop(&node->app, 1, 0);
+}
+
 void app_reset(struct sim_node *node, bool wipe)
 {
 	struct sim_app *app = &node->app;
@@ -508,7 +514,7 @@ void app_reset(struct sim_node *node, bool wipe)
 		return;
 	memset(&app->state, 0, sizeof(app->state));
 	memset(&app->durable, 0, sizeof(app->durable));
-	snapshots_drop(app, 1, 0);
+	app_forget_copies(node);
 	judge_corrupt(node);
 }
 
@@ -518,5 +524,5 @@ void app_free(struct sim_node *node)
 
 	while (queue_head(app))
 		queue_pop(app);
-	snapshots_drop(app, 1, 0);
+	app_forget_copies(node);
 }

@@ -233,6 +233,7 @@ struct sim_node;
 
 void app_reset(struct sim_node *node, bool wipe);
 void app_corrupt(struct sim_node *node);
+void app_forget_copies(struct sim_node *node);
 void app_bind(struct sim_node *node);
 void app_unbind(struct sim_node *node, bool lose_tail);
 void app_take(struct sim_node *node, struct pbft_out *out);
