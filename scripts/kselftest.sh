@@ -11,12 +11,13 @@
 cd "$(dirname "$0")/.." || exit 1
 limit=${KSELFTEST_TIMEOUT:-2300}
 cpus=2 mem=1024 leaks=true each=600
-# Debian's kernels cannot be told to fail; those of scripts/kernels can.
-settings='ALLOW_SKIP="no fault injection"'
+# Debian's kernels cannot be told to fail, nor do they tell where they have been;
+# those of scripts/kernels can and do.
+settings='ALLOW_SKIP="no fault injection\|no KCOV"'
 case ${FLAVOUR-} in
 debug) leaks=leak-check mem=2048 settings='' ;;
-uml) cpus=1 settings='' ;;
-lite) settings='' ;;
+uml) cpus=1 settings='ALLOW_SKIP="no KCOV"' ;;
+lite) settings='ALLOW_SKIP="no KCOV"' ;;
 esac
 if [ -n "${FLAVOUR-}" ]; then
 	KVER=$(scripts/kernels/build.sh --version "$FLAVOUR") || exit 1

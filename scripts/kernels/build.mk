@@ -5,6 +5,10 @@ FLAVOUR ?= debug
 karch = $(if $(filter uml,$(FLAVOUR)),um,x86)
 debug-version = $(shell scripts/kernels/build.sh --version $(FLAVOUR))
 
+# Kernels differ in what they instrument unasked: UML nothing with UBSAN, and none of
+# these anything with KCOV, by which the netlink fuzzer is guided.
+instrumented := UBSAN_SANITIZE=y KCOV_INSTRUMENT=y
+
 .PHONY: debug-kernel debug-modules check-debug
 
 debug-kernel:
@@ -12,11 +16,11 @@ debug-kernel:
 
 # pbft.ko for it, and the module that plants bugs.
 debug-modules:
-	$(MAKE) modules KVER=$(debug-version) ARCH=$(karch)
+	$(MAKE) modules KVER=$(debug-version) ARCH=$(karch) KFLAGS='$(instrumented)'
 	@mkdir -p $(B)/kmod/$(debug-version)/plant
 	cp -asuf $(CURDIR)/scripts/kernels/plant/. $(B)/kmod/$(debug-version)/plant/
 	$(MAKE) -C $(B)/kernels/$(FLAVOUR) M=$(CURDIR)/$(B)/kmod/$(debug-version)/plant \
-		ARCH=$(karch) modules
+		ARCH=$(karch) $(instrumented) modules
 
 check-debug:
 	scripts/deps.sh kernels build vm

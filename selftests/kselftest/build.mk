@@ -42,9 +42,11 @@ $(B)/gen/extack-texts.c: $(kst)/extack-texts.awk $(wildcard kmod/*.c) kmod/core/
 $(B)/gen/nl-spec-cflags := -I$(kst)
 $(B)/gen/extack-texts-cflags := -I$(kst) $(libnl-cflags)
 
-nl-fuzz-src = $(kst)/nl-fuzz.c $(kst)/nl-fuzz-make.c $(B)/gen/nl-spec.c $(libpbft-src)
+nl-fuzz-src = $(addprefix $(kst)/,nl-fuzz.c nl-fuzz-make.c nl-fuzz-cover.c) \
+	$(B)/gen/nl-spec.c $(libpbft-src)
 nl-fuzz-lib = $(libpbft-lib)
 
 $(foreach f,nl-refusals nl-refusals-set nl-refusals-cmd \
-	nl-refusals-more nl-refusals-journal nl-refusals-texts nl-fuzz nl-fuzz-make nl-userns,\
+	nl-refusals-more nl-refusals-journal nl-refusals-texts nl-fuzz nl-fuzz-make \
+	nl-fuzz-cover nl-userns,\
 	$(eval $(kst)/$(f)-cflags := $(libnl-cflags)))

@@ -230,12 +230,15 @@ static void one_message(void)
 		close(sockets[s]);
 		sockets[s] = open_socket();
 	}
-	fuzz_make(&fz);
+	if (!cover_vary(&fz))
+		fuzz_make(&fz);
 	who = about();
 	if (spec_from_daemon(fz.cmd) && prng_below(&fz.rng, 16))
 		s = fz.inst[who].socket;
+	cover_begin();
 	if (send(sockets[s], fz.msg, fz.len, 0) < 0)
 		return;
+	cover_end(&fz);
 	answered = receive(s, who, &err);
 	if (fz.whole && !answered) {
 		unanswered++;
@@ -311,6 +314,16 @@ static void report(u64 count, bool shared)
 		   spec_ops[i - 1].name);
 }
 
+static void report_cover(void)
+{
+	struct cover_sums sums = cover_sums();
+
+	diag("%u branches taken; %u messages kept; of %u variations %u were new again",
+	     sums.branches, sums.kept, sums.varied, sums.varied_new);
+	ok(sums.kept, "the module tells which branches it takes");
+	ok(sums.varied_new, "coverage led to what was not known");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -319,13 +332,14 @@ int main(int argc, char **argv)
 		{ "port", required_argument, NULL, 'p' },
 		{ "live", required_argument, NULL, 'l' },
 		{ "shared", no_argument, NULL, 'j' },
+		{ "kcov", required_argument, NULL, 'k' },
 		{ 0 }
 	};
 	u64 seed = 1, count = 2000;
 	bool shared = false;
 	struct pbft_nl *admin;
+	int opt, kcov = -1;
 	char err[256];
-	int opt;
 
 	fz.port = 7100;
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -339,6 +353,8 @@ int main(int argc, char **argv)
 			fz.live = optarg;
 		else if (opt == 'j')
 			shared = true;
+		else if (opt == 'k')
+			kcov = atoi(optarg);
 		else
 			return 2;
 	}
@@ -354,9 +370,15 @@ int main(int argc, char **argv)
 	fz.family = admin->family;
 	for (u32 i = 0; i < SOCKETS; i++)
 		sockets[i] = open_socket();
+	if (kcov >= 0 && !cover_open(kcov)) {
+		printf("Bail out! no coverage from descriptor %d: %s\n", kcov, strerror(errno));
+		return 1;
+	}
 	for (u64 i = 0; i < count; i++)
 		one_message();
 	report(count, shared);
+	if (kcov >= 0)
+		report_cover();
 	if (!shared)
 		clean_up(admin);
 	pbft_nl_close(admin);

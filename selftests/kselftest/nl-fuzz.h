@@ -54,4 +54,19 @@ static inline u32 pick(struct fuzz *fz, u32 n)
 /* nl-fuzz-make.c: one message, right or wrong, into @fz. */
 void fuzz_make(struct fuzz *fz);
 
+/* nl-fuzz-cover.c: which messages took the module somewhere new. */
+struct cover_sums {
+	u32 branches, kept;
+	u32 varied, varied_new;		/* variations sent; of them, such as were new again */
+};
+
+/* @fd: of debugfs' file kcov. False if it does not serve; without it all is silent. */
+bool cover_open(int fd);
+/* Before a message is sent, and after. */
+void cover_begin(void);
+void cover_end(struct fuzz *fz);
+/* A variation of one that was kept, into @fz; false: make one. */
+bool cover_vary(struct fuzz *fz);
+struct cover_sums cover_sums(void);
+
 #endif /* PBFT_NL_FUZZ_H */

@@ -1,18 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# The netlink family under made-up messages: alone, and then in the namespace of a
-# working replica, two fuzzers at a time, that may delete it while it has load. See
-# nl-fuzz.c; FUZZ_COUNT is the number of messages, SEED replays a run.
+# The netlink family under made-up messages: alone, guided by coverage where the kernel
+# has it, and then in the namespace of a working replica, two fuzzers at a time, that
+# may delete it while it has load. See nl-fuzz.c; FUZZ_COUNT is the number of messages,
+# SEED replays a run.
 # shellcheck source-path=SCRIPTDIR disable=SC2034 # for lib.sh
 . "$(dirname "$0")/../lib.sh"
 
 need nl-fuzz pbft-bench check-history
 need_module
+kcov=/sys/kernel/debug/kcov
 messages=${FUZZ_COUNT:-2500}
 diag "SEED=$SEED"
 make_net 4
 add_netns f
-run_tap in_ns f nl-fuzz --seed "$SEED" --count "$messages"
+# what one descriptor tells is of one process
+if [ -e $kcov ]; then
+	run_tap in_ns f nl-fuzz --seed "$SEED" --count "$messages" --kcov 9 9<>$kcov
+else
+	run_tap in_ns f nl-fuzz --seed "$SEED" --count "$messages"
+	ok 0 "guided by coverage # SKIP this kernel has no KCOV"
+fi
 
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=1s
 start_cluster k k k k

@@ -7,7 +7,8 @@
 . "$(dirname "$0")/../lib.sh"
 
 make_net 4
-make_conf 4 CheckpointInterval=16 Window=64 Timeout=5s
+# no machine is so slow that a view would be left for it
+make_conf 4 CheckpointInterval=16 Window=64 Timeout=60s
 start_cluster k k k u
 check "put" kv put alpha one
 start_load one 101 400

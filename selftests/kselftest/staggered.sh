@@ -10,7 +10,7 @@ need pbftctl pbftd pbft-kv
 need_module
 KINDS="k k k k"
 make_net 4
-make_conf 4 CheckpointInterval=16 Window=64 Timeout=300ms TimeoutMax=3s Heartbeat=2s
+make_conf 4 CheckpointInterval=16 Window=64 Timeout=300ms Heartbeat=2s
 for id in 3 2; do
 	check "replica $id comes" start_replica "$id" --genesis
 	# one STATUS to each peer in 0.8 s; its patience is 4.3 s
