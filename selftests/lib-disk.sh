@@ -23,7 +23,7 @@ SECTORS_MB=2048			# sectors of a megabyte
 # dmsetup makes the nodes: nobody else does in a bare guest.
 export DM_DISABLE_UDEV=1
 
-# A test without device-mapper is skipped, and says so.
+# need_disks MB: memory for them. A test without device-mapper is skipped, and says so.
 need_disks()
 {
 	modprobe -a loop dm-mod dm-flakey dm-log-writes >"$T/check" 2>&1
@@ -34,7 +34,7 @@ need_disks()
 	fi
 	need losetup mkfs.ext4 disk-log
 	mkdir -p "$DISKS"
-	mount -t tmpfs -o size="${1:-700}"M none "$DISKS" || bail "no tmpfs for disks"
+	mount -t tmpfs -o size="$1M" none "$DISKS" || bail "no tmpfs for disks"
 	# ip netns exec copies all mounts: what is unmounted here must go there, too
 	mount --make-shared "$DISKS" || bail "mounts cannot be shared"
 	trap 'end_all; exit 130' INT TERM HUP
@@ -162,17 +162,4 @@ disk_rebuild()
 	shift
 	disk-log rebuild "$@" "$DISKS/log$id" "$DISKS/base$id" "$DISKS/new$id" &&
 		mv "$DISKS/new$id" "$DISKS/d$id"
-}
-
-# refused SENTENCE COMMAND...: it fails and says so
-refused()
-{
-	sentence=$1
-	shift
-	if "$@" >"$T/refused" 2>&1; then
-		echo "it was accepted"
-		return 1
-	fi
-	cat "$T/refused"
-	grep -q -F "$sentence" "$T/refused"
 }

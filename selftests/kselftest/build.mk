@@ -54,3 +54,10 @@ nl-fuzz-lib = $(libpbft-lib)
 $(foreach f,nl-refusals nl-refusals-set nl-refusals-cmd \
 	nl-refusals-more nl-refusals-journal nl-refusals-texts nl-fuzz nl-fuzz-make nl-userns,\
 	$(eval $(kst)/$(f)-cflags := $(libnl-cflags)))
+
+# The power fails everywhere, over and over; VMS=1: on four VMs.
+LOOPS ?= 50
+.PHONY: blackouts
+blackouts: userspace modules
+	scripts/deps.sh vm
+	scripts/blackouts --loops $(LOOPS) $(if $(VMS),--vms) $(if $(SEED),--seed $(SEED))

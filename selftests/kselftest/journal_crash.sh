@@ -67,7 +67,7 @@ resumes()
 
 diag "SEED=$SEED"
 need_module
-need_disks
+need_disks 700
 need journal-crash
 make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
@@ -81,7 +81,7 @@ for id in 0 1 2; do
 done
 for id in 0 1 2; do
 	kernel_up $id --genesis
-	start_daemon $id
+	start_daemon "$id"
 done
 check "a replica on it" replica_on --genesis
 wait_all wait_active
