@@ -145,6 +145,10 @@ disk_off()
 	if [ -n "$DISK_FS" ]; then
 		wait_until umount "$DISKS/m$1" || return 1
 	fi
+	if dmsetup status "${NS}l$1" 2>/dev/null | grep logging_disabled; then
+		echo "the log of disk $1 is full: DISK_LOG is too small"
+		return 1
+	fi
 	for part in f j d l; do
 		dmsetup info "$NS$part$1" >/dev/null 2>&1 || continue
 		wait_until dmsetup remove "$NS$part$1" || return 1

@@ -13,9 +13,9 @@
 . "$(dirname "$0")/../lib-disk.sh"
 
 LOOPS=${LOOPS:-3}
-DISK_LOG=96
+DISK_LOG=200
 DISK_FS=yes
-RECORDS=300
+RECORDS=1500
 LOST=0
 DIFFER=0
 
@@ -140,8 +140,8 @@ blackout()
 	ok $? "$1: in the middle of it, after $cut records"
 	check "$1: disks are back $(how "$1")" power_on "$1"
 	each up
-	each daemon_on
 	check "$1: nobody has forgotten anything" not_mute
+	each daemon_on
 	check "$1: what was acknowledged is there" read_back "$1"
 	check "$1: the load goes on to its end" wait_load
 	check "$1: and all of it is there" kv_as 109 verify "$T/load$1.rec"
@@ -152,7 +152,7 @@ blackout()
 
 diag "SEED=$SEED"
 need_module
-need_disks 800
+need_disks 1000
 make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
 KINDS="k k k k"

@@ -48,25 +48,35 @@ static bool zero(const u8 *p, size_t len)
 	return !len || (!p[0] && !memcmp(p, p + 1, len - 1));
 }
 
+/* The next byte that may not be in a hole; devices have none. */
+static off_t skip_hole(int fd, off_t at, off_t size)
+{
+	off_t data = lseek(fd, at, SEEK_DATA);
+
+	return data >= 0 ? data : errno == ENXIO ? size : at;
+}
+
 /* Zeroes take no room. */
 static int copy_data(int in, int out, const char *from, const char *to)
 {
+	off_t size = lseek(in, 0, SEEK_END), at;
 	static u8 buf[CHUNK];
-	off_t at = 0;
 	ssize_t n;
 
-	while ((n = pread(in, buf, sizeof(buf), at)) > 0) {
+	if (size < 0 || ftruncate(out, size))
+		return failed(to, "cannot be made as long as the other");
+	for (at = skip_hole(in, 0, size); at < size; at = skip_hole(in, at + n, size)) {
+		n = pread(in, buf, sizeof(buf), at);
+		if (n <= 0)
+			return failed(from, "cannot read");
 		for (ssize_t i = 0; i < n; i += 4096) {
 			ssize_t len = n - i < 4096 ? n - i : 4096;
 
 			if (!zero(buf + i, len) && pwrite(out, buf + i, len, at + i) != len)
 				return failed(to, "cannot write");
 		}
-		at += n;
 	}
-	if (n)
-		return failed(from, "cannot read");
-	return ftruncate(out, at) ? failed(to, "cannot be made as long as the other") : 0;
+	return 0;
 }
 
 static int copy(const char *from, const char *to)
@@ -101,10 +111,9 @@ static int survey(struct rebuild *r)
 	return rc < 0 ? -1 : 0;
 }
 
-static bool survives(struct rebuild *r, const struct disklog_entry *e)
+/* One sector in the disk's cache. */
+static bool survives(struct rebuild *r)
 {
-	if (e->index < r->flushed || e->fua)
-		return true;
 	r->late++;
 	if (r->keep == KEEP_ALL || (r->keep == KEEP_SOME && disklog_random(&r->random) & 1))
 		return true;
@@ -120,8 +129,10 @@ static int apply(struct rebuild *r, const struct disklog_entry *e)
 		fprintf(stderr, "disk-log: %s: a write beyond the disk's end\n", r->log.path);
 		return -1;
 	}
+	if (e->index < r->flushed || e->fua)
+		return disklog_read(&r->log, e, 0, r->disk + e->at, e->len);
 	for (i = 0; i < e->len; i += DISK_SECTOR)
-		if (survives(r, e) && disklog_read(&r->log, e, i, r->disk + e->at + i, DISK_SECTOR))
+		if (survives(r) && disklog_read(&r->log, e, i, r->disk + e->at + i, DISK_SECTOR))
 			return -1;
 	return 0;
 }

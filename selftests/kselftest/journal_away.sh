@@ -14,11 +14,6 @@ up()	# I [OPTION...]
 	kernel_setconf "$id" && kernel_up "$id" --journal "$T/j$id" --journal-size 16M "$@"
 }
 
-restart()
-{
-	up 3 && start_daemon 3
-}
-
 crash()
 {
 	in_ns 3 pbftctl del "$NAME"
@@ -45,8 +40,9 @@ its_vote()
 
 resumes()	# NAME
 {
-	check "$1: it comes up" restart
+	check "$1: it comes up" up 3
 	check "$1: it has forgotten nothing" field_is 3 mute = false
+	start_daemon 3
 	check "$1: it is active" wait_active 3
 	agree_suite 0 1 2 3
 	its_vote "$1"
@@ -54,8 +50,10 @@ resumes()	# NAME
 
 rejoins()	# NAME CLIENT
 {
-	check "$1: it comes up" restart
+	check "$1: it comes up" up 3
+	# it cannot get over that before it has a daemon
 	check "$1: as one that has forgotten" field_is 3 mute = true
+	start_daemon 3
 	start_load "load$2" "$2" 400
 	check "$1: it gets back to voting by itself" wait_voting 3
 	check "$1: the load ends without an error" wait_load

@@ -17,7 +17,7 @@ RECORDS=${RECORDS:-450}
 replica_on()	# [OPTION...]
 {
 	mkdir -p "$DISKS/m3/db" && kernel_setconf 3 &&
-		kernel_up 3 --journal "$(journal_of 3)" "$@" && start_daemon 3
+		kernel_up 3 --journal "$(journal_of 3)" "$@"
 }
 
 crash()
@@ -59,6 +59,7 @@ resumes()
 	check "moment $1: the replica comes up" replica_on
 	check "moment $1: it has forgotten nothing" field_is 3 mute = false
 	check "moment $1: it does not miss anything" field_is 3 damaged = false
+	start_daemon 3
 	check "moment $1: its log is the others'" agree head 0 1 2 3
 	check "moment $1: and so is its state" agree checkpoint_soon 0 1 2 3
 	crash
@@ -84,6 +85,7 @@ for id in 0 1 2; do
 	start_daemon "$id"
 done
 check "a replica on it" replica_on --genesis
+start_daemon 3
 wait_all wait_active
 records "$T/small.rec" 1 "$RECORDS"
 long=$(head -c 16000 /dev/zero | tr '\0' x)

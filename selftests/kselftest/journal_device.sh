@@ -23,8 +23,7 @@ restart()	# I [OPTION...]
 {
 	id=$1
 	shift
-	kernel_setconf "$id" && kernel_up "$id" --journal "$(journal_of "$id")" "$@" &&
-		start_daemon "$id"
+	kernel_setconf "$id" && kernel_up "$id" --journal "$(journal_of "$id")" "$@"
 }
 
 each()
@@ -100,10 +99,11 @@ start_load one 100 400
 check "a load is under way" wait_until acked_reach one 60
 each crash
 check "all four crash in mid-load, and resume from their devices" each restart
-wait_all wait_active
 for id in 0 1 2 3; do
 	check "replica $id has forgotten nothing" field_is $id mute = false
 done
+each start_daemon
+wait_all wait_active
 check "the load goes on and ends without an error" wait_load
 check "every acknowledged record is there" kv verify "$T/one.rec"
 check_is "and what was there before" "$(kv get before)" one
@@ -122,6 +122,7 @@ in_ns 3 pbftctl del "$NAME"
 KINDS="k k k u"
 for id in 0 1 2; do
 	check "replica $id resumes" restart $id
+	start_daemon $id
 done
 start_user 3 --journal "$(journal_of 3)"
 check "a userspace replica takes over the device of replica 3" wait_field 3 mute = false
@@ -132,6 +133,7 @@ end "$(daemon_pid 3)"
 KINDS="k k k k"
 check "and gives it back" restart 3
 check "nothing is forgotten" field_is 3 mute = false
+start_daemon 3
 check "puts go on" kv put after two
 agree_suite 0 1 2 3
 
