@@ -9,8 +9,8 @@
 # been built for it. On those that have kmemleak, a last test looks for leaks.
 
 cd "$(dirname "$0")/.." || exit 1
-limit=${KSELFTEST_TIMEOUT:-2300}
-cpus=2 mem=1024 leaks=true each=600
+limit=${KSELFTEST_TIMEOUT:-3500}
+cpus=2 mem=1400 leaks=true each=600
 # Debian's kernels cannot be told to fail; those of scripts/kernels can, but have no
 # device-mapper.
 settings='ALLOW_SKIP="no fault injection"'

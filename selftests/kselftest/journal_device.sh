@@ -110,8 +110,8 @@ check_is "and what was there before" "$(kv get before)" one
 agree_suite 0 1 2 3
 
 long=$(head -c 16000 /dev/zero | tr '\0' x)
-seq 1 650 | sed "s/.*/long-&	$long/" >"$T/long.rec"
-check "10 MB of records" kv load "$T/long.rec"
+seq 1 540 | sed "s/.*/long-&	$long/" >"$T/long.rec"
+check "8.6 MB of records" kv load "$T/long.rec"
 check "make journals begin anew" field_is 2 compactions -gt 0
 each crash
 check "pbftctl reads one" pbftctl journal verify "$(journal_of 2)"
