@@ -117,7 +117,7 @@ coverage() { whole coverage 1800 make -s coverage B="$B"; }
 
 vms() { tap vm-runner 900 scripts/vm/test.sh; }
 
-kselftest() { tap kselftest 2400 scripts/kselftest.sh; }
+kselftest() { tap kselftest 3600 scripts/kselftest.sh; }
 
 other-kernels() { tap other-kernels 1800 scripts/check-kernels.sh; }
 

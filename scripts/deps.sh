@@ -22,7 +22,7 @@ build='gcc make libc6-dev libnl-3-dev libnl-genl-3-dev liblmdb-dev libssl-dev li
 kmod='gcc make kmod linux-headers-cloud-amd64'
 # The kernel image itself is unpacked, not installed: see vm/fetch-kernel.
 vm='qemu-system-x86 busybox-static iproute2 kmod xz-utils zstd lz4 dash bash coreutils
-	e2fsprogs python3 gcc libc6-dev'
+	e2fsprogs dmsetup mount python3 gcc libc6-dev'
 kernels='linux-source-6.1 gcc make patch flex bison bc libelf-dev libssl-dev xz-utils kmod'
 static="$kernels sparse coccinelle libpython3-dev clang lld llvm shellcheck perl"
 install='dkms openssl'

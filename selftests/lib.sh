@@ -68,6 +68,19 @@ check_is()
 	}
 }
 
+# refused SENTENCE COMMAND...: it fails and says so
+refused()
+{
+	sentence=$1
+	shift
+	if "$@" >"$T/refused" 2>&1; then
+		echo "it was accepted"
+		return 1
+	fi
+	cat "$T/refused"
+	grep -q -F "$sentence" "$T/refused"
+}
+
 # run_tap COMMAND...: a program that prints TAP; its tests become this one's
 run_tap()
 {

@@ -32,9 +32,10 @@ bench-module: modules
 # Everything, unattended: about half an hour. BENCH_QUICK=1 is a smoke run.
 bench-progs := pbftctl pbftd pbft-kv pbft-bench bench-norep bench-mac bench-insn
 
-.PHONY: bench
-bench:
+.PHONY: bench bench-journal
+bench-journal: bench-args := --journal
+bench bench-journal:
 	scripts/deps.sh build vm bench
 	$(MAKE) -s $(bench-progs:%=$(B)/bin/%)
 	$(MAKE) -s bench-module
-	B=$(B) CC="$(CC)" OPT="$(OPT)" $(bench)/run.py
+	B=$(B) CC="$(CC)" OPT="$(OPT)" $(bench)/run.py $(bench-args)

@@ -10,6 +10,8 @@
 #	l	kernel replicas, each with pbftd on LMDB
 #	u	userspace replicas, the null service
 #	v	userspace replicas on LMDB
+#	a s	as k, with a journal in mode async, sync, on a device in memory
+#	A S	the same where every flush of the device takes FLUSH_MS
 # Beside them are unreplicated services: nk0 nk4096 in the kernel, nu0 nu4096.
 #
 # With two CPUs (PIN=1) all replicas share the second one, softirqs included, and the
@@ -26,10 +28,12 @@ FLOOR=/proc/net/pbft_floor
 NOREP_PORT=9000
 N=4
 NEXT_PORT=7000
+SET=
 BENCH_TIME="--seconds 1 --warmup 0.3"
 NOREP_TIME="0.3 1"
 PIN=
 DELAY=
+FLUSH_MS=1
 ON_CLIENTS=
 ON_REPLICAS=
 
@@ -69,6 +73,7 @@ start_daemon_of()	# I OPTION...
 	id=$1
 	shift
 	background "pbftd-$NAME-$id" ip netns exec "$NS$id" $ON_REPLICAS pbftd -i "$NAME" "$@"
+	eval "DAEMON_OF_$id=$PID"
 }
 
 start_user_of()		# I OPTION...
@@ -96,6 +101,26 @@ each()
 }
 
 kernel_null()	{ kernel_setconf "$2" --service null --null-reply "$1"; }
+# device I: a new one for a journal, in memory, with slow flushes if the cluster has them
+device()
+{
+	truncate -s 16M "$T/$NAME-device$1" && DEVICE=$(losetup -f --show "$T/$NAME-device$1") ||
+		return 1
+	case $NAME in
+	[AS]*) ;;
+	*) return 0 ;;
+	esac
+	at="$DEVICE 0"
+	DEVICE=/dev/mapper/$NAME-$1
+	DM_DISABLE_UDEV=1 dmsetup create "$NAME-$1" \
+		--table "0 $((16 << 11)) delay $at 0 $at 0 $at $FLUSH_MS"
+}
+
+journal_first()		# MODE I
+{
+	device "$2" && kernel_up "$2" --genesis --journal "$DEVICE" --journal-mode "$1"
+}
+
 kernel_first()	{ kernel_up "$1" --genesis; }
 null_daemon()	{ start_daemon_of "$2" --service null --null-reply "$1"; }
 store_daemon()	{ start_daemon_of "$1" --db "$T/$NAME-db$1"; }
@@ -109,16 +134,18 @@ cluster()
 	NAME=$1$2
 	PORT=$NEXT_PORT
 	NEXT_PORT=$((NEXT_PORT + 1))
-	make_conf $N Heartbeat=600s StatusInterval=2s Timeout=30s
+	make_conf $N Heartbeat=600s StatusInterval=2s Timeout=30s $SET
 	case $1 in
 	k) each kernel_null "$2"; each kernel_first ;;
 	d) each kernel_setconf; each kernel_first; each null_daemon "$2" ;;
 	l) each kernel_setconf; each kernel_first; each store_daemon ;;
+	[aA]) each kernel_null "$2"; each journal_first async ;;
+	[sS]) each kernel_null "$2"; each journal_first sync ;;
 	u) each user_null "$2"; each user_waits ;;
 	v) each user_store; each user_waits ;;
 	esac
 	case $1 in
-	[kdl]) KINDS=kernel; each wait_kernel_active ;;
+	[kdlasAS]) KINDS=kernel; each wait_kernel_active ;;
 	esac
 }
 
@@ -126,7 +153,7 @@ wait_kernel_active()	{ wait_kernel "$1" --active; }
 
 # ---- measurements -----------------------------------------------------------------
 
-# load CLUSTER WORKLOAD CLIENTS: pbft-bench, once
+# load CLUSTER WORKLOAD CLIENTS [NAME]: pbft-bench, once; told under another name
 load()
 {
 	ip netns exec "${NS}c" $ON_CLIENTS pbft-bench -c "$T/$1.conf" --keys "$T/$1.keys" \
@@ -135,7 +162,7 @@ load()
 		diag "$(cat "$T/check")"
 		bail "pbft-bench on $1, $2, $3 clients"
 	}
-	say "load $1 $2 $3 $(tr -d '\n' <"$T/json")"
+	say "load ${4:-$1} $2 $3 $(tr -d '\n' <"$T/json")"
 }
 
 # norep NAME REQUEST CLIENTS: the same on an unreplicated service
@@ -201,6 +228,72 @@ trace()
 	echo >$t/trace
 }
 
+# ---- state transfer --------------------------------------------------------------------
+
+# A file of $1 bytes from namespace 0 to namespace 3 by TCP, onto the disk; ms
+plain_copy()
+{
+	head -c "$1" /dev/urandom >"$T/plain"
+	background copied ip netns exec "${NS}3" sh -c "nc -l -p 9998 >$T/arrived && sync"
+	copied=$PID
+	wait_until listens || bail "nc does not listen"
+	began=$(now)
+	in_ns 0 sh -c "nc $(address 3) 9998 <$T/plain" || bail "nc failed"
+	wait_until gone "$copied"
+	COPY_MS=$(($(now) - began))
+	cmp -s "$T/plain" "$T/arrived" || bail "the plain copy differs"
+}
+
+listens()
+{
+	in_ns 3 ss -ltn | grep -q ':9998 '
+}
+
+# The instance may say so before it has noticed what its daemon lacks: ask the database.
+caught_up()
+{
+	seq=$(pbftd --dump-head --db "$T/$NAME-db3" 2>/dev/null | sed -n 's/^seq //p')
+	[ "${seq:-0}" -ge "$TARGET" ]
+}
+
+# Replica 3 begins with an empty database; what it gets is timed.
+transfer_begins()
+{
+	end "$DAEMON3"
+	rm -rf "$T/$NAME-db3"
+	TARGET=$(field 0 checkpoint)
+	store_daemon 3
+	DAEMON3=$PID
+	BEGAN=$(now)
+}
+
+# Once alone, once while a client puts; the same client before.
+transfer()
+{
+	transfer_begins
+	wait_until caught_up || bail "replica 3 does not catch up"
+	alone=$(($(now) - BEGAN))
+	plain_copy "$STATE_BYTES"
+	say "transfer $STATE_BYTES $alone $COPY_MS"
+	load l0 put 1 quiet
+	transfer_begins
+	caught_up && bail "the transfer was over before a client could begin"
+	until caught_up; do
+		load l0 put 1 busy
+	done
+}
+
+fill()
+{
+	with_cluster l0 true
+	KINDS="k k k k"
+	value=$(head -c 4000 /dev/zero | tr '\0' x)
+	seq 1 "$STATE_RECORDS" | sed "s/.*/state-&	&$value/" >"$T/fill"
+	kv -t "$DEADLINE" load "$T/fill" || bail "the state could not be made"
+	STATE_BYTES=$(wc -c <"$T/fill")
+	rm "$T/fill"
+}
+
 # ---- the whole ------------------------------------------------------------------------
 
 rounds()	# COUNT COMMAND...: in turns
@@ -235,7 +328,7 @@ latency()
 throughput()
 {
 	for clients in $THROUGHPUT_CLIENTS; do
-		for app in k0:0/0 u0:0/0 $APPLICATIONS; do
+		for app in ${THROUGHPUT_KINDS:-k0:0/0 u0:0/0} $APPLICATIONS; do
 			load "${app%%:*}" "${app#*:}" "$clients"
 		done
 	done
@@ -243,7 +336,7 @@ throughput()
 
 need pbftctl pbftd pbft-bench bench-norep bench-mac
 need_module
-insmod /bench/pbft_floor.ko || bail "pbft_floor.ko cannot be loaded"
+modprobe -a loop dm-delay || bail "no devices for journals"
 
 plan=$1
 shift
@@ -268,7 +361,12 @@ while [ $n -lt $N ]; do
 	n=$((n + 1))
 done
 delay c
-services
+case $plan in
+*latency*)
+	insmod /bench/pbft_floor.ko || bail "pbft_floor.ko cannot be loaded"
+	services
+	;;
+esac
 for name in $CLUSTERS; do
 	cluster "${name%%[0-9]*}" "${name#?}"
 	say "cluster $name after $(now) ms"
@@ -278,6 +376,11 @@ for part in $plan; do
 	latency) rounds "$ROUNDS" latency ;;
 	throughput) rounds "$ROUNDS" throughput ;;
 	trace) trace k0 "$TRACE_OPS" ;;
+	transfer)
+		eval "DAEMON3=\$DAEMON_OF_3"
+		fill
+		rounds "$ROUNDS" transfer
+		;;
 	*) bail "no such part: $part" ;;
 	esac
 done

@@ -7,8 +7,10 @@ results.md (tables), and the plots. BENCH_QUICK=1 is a smoke run of a few minute
 figures are of little worth.
 
   run.py              measure and report
+  run.py --journal    only journals and state transfer
   run.py --report     of what the last run measured; the rest is measured now
-  run.py --commit     copy the last full run's report to Documentation/performance
+  run.py --commit     copy the last full run's report to Documentation/performance;
+                      with --journal only that part
 """
 import argparse
 import json
@@ -22,12 +24,13 @@ import time
 sys.dont_write_bytecode = True      # keep the source tree clean
 
 # pylint: disable=wrong-import-position
-from benchlib import common, native, report, tables, vm                 # noqa: E402
+from benchlib import common, journal, native, report, tables, vm        # noqa: E402
 from benchlib.common import OUT, QUICK, TOP, Failed, die, run, save, say    # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PUBLISHED = os.path.join(TOP, "Documentation/performance")
-FILES = ("results.md", "summary.json", "latency-cdf.svg", "throughput.svg", "phases.svg")
+FILES = ("results.md", "summary.json", "latency-cdf.svg", "throughput.svg", "phases.svg",
+         "journal.md", "journal.json")
 
 
 def machine():
@@ -46,10 +49,14 @@ def cost():
         return json.load(f)
 
 
-def measure():
-    results = common.remembered("the machine", lambda: {
-        "command": "make bench" + (" BENCH_QUICK=1" if QUICK else ""),
+def header(command):
+    return common.remembered(f"the machine of {command}", lambda: {
+        "command": command + (" BENCH_QUICK=1" if QUICK else ""),
         "date": time.strftime("%Y-%m-%d"), "machine": machine(), "quick": QUICK})
+
+
+def measure():
+    results = header("make bench")
     results["cost"] = common.remembered("instructions, messages and MACs of an operation",
                                         cost)
     results["native"] = common.remembered("userspace replicas on this host",
@@ -69,27 +76,34 @@ def measure():
     return results, by_clock[0]
 
 
-def commit():
-    with open(os.path.join(OUT, "results.json"), encoding="utf-8") as f:
-        if json.load(f)["quick"]:
-            die("the last run was a quick one: its figures are not for publishing")
+def commit(only_journal):
+    """What was measured, if it was measured in full."""
+    files = [name for name in FILES if name.startswith("journal") or not only_journal]
+    for name in ("journal.json",) if only_journal else ("journal.json", "results.json"):
+        with open(os.path.join(OUT, name), encoding="utf-8") as f:
+            if json.load(f)["quick"]:
+                die("the last run was a quick one: its figures are not for publishing")
     os.makedirs(PUBLISHED, exist_ok=True)
-    for name in FILES:
+    for name in files:
         shutil.copy(os.path.join(OUT, name), PUBLISHED)
-    say(f"{', '.join(FILES)} copied to {os.path.relpath(PUBLISHED, TOP)}")
+    say(f"{', '.join(files)} copied to {os.path.relpath(PUBLISHED, TOP)}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--report", action="store_true")
     parser.add_argument("--commit", action="store_true")
+    parser.add_argument("--journal", action="store_true")
     args = parser.parse_args()
     common.reuse = args.report
     os.makedirs(OUT, exist_ok=True)
     if args.commit:
-        return commit()
+        return commit(args.journal)
     started = time.monotonic()
     try:
+        journal.show(journal.measure(header("make bench-journal")))
+        if args.journal:
+            return None
         results, guest = measure()
         save("results.json", results)
         save("summary.json", results["summary"])

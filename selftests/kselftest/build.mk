@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 kst := selftests/kselftest
 kst-progs := nl-refusals nl-events check-history evil-replica nl-fuzz udp-fuzz \
-	nl-daemon nl-userns nl-failnth
+	nl-daemon nl-userns nl-failnth disk-log journal-crash
 progs += $(kst-progs)
 
 nl-refusals-src = $(wildcard $(kst)/nl-refusals*.c) $(B)/gen/extack-texts.c \
@@ -21,6 +21,12 @@ nl-failnth-src = $(kst)/nl-failnth.c $(libpbft-src)
 nl-failnth-lib = $(libpbft-lib)
 
 check-history-src = $(kst)/check-history.c
+
+disk-log-src = $(kst)/disk-log.c $(kst)/disklog.c
+
+journal-crash-src = $(kst)/journal-crash.c $(kst)/disklog.c userspace/libpbft/hash.c $(core-src)
+kst-comma := ,
+journal-crash-lib = -lcrypto -Wl$(kst-comma)--wrap=pbft_hash
 
 evil-replica-src = $(kst)/evil-replica.c $(kst)/evil-lies.c $(kst)/mouth.c \
 	$(sort $(replica-src) $(libpbft-client-src))
@@ -50,3 +56,10 @@ $(foreach f,nl-refusals nl-refusals-set nl-refusals-cmd \
 	nl-refusals-more nl-refusals-journal nl-refusals-texts nl-fuzz nl-fuzz-make \
 	nl-fuzz-cover nl-userns,\
 	$(eval $(kst)/$(f)-cflags := $(libnl-cflags)))
+
+# The power fails everywhere, over and over; VMS=1: on four VMs.
+LOOPS ?= 50
+.PHONY: blackouts
+blackouts: userspace modules
+	scripts/deps.sh vm
+	scripts/blackouts --loops $(LOOPS) $(if $(VMS),--vms) $(if $(SEED),--seed $(SEED))

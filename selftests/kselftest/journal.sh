@@ -14,19 +14,6 @@ journal_up()
 	kernel_up "$id" --journal "$T/j$id" --journal-size 16M "$@"
 }
 
-# refused SENTENCE COMMAND...: it fails and says so
-refused()
-{
-	sentence=$1
-	shift
-	if "$@" >"$T/refused" 2>&1; then
-		echo "it was accepted"
-		return 1
-	fi
-	cat "$T/refused"
-	grep -q -F "$sentence" "$T/refused"
-}
-
 restart()
 {
 	kernel_setconf "$1" && journal_up "$@" && start_daemon "$1"

@@ -20,6 +20,7 @@ FIRST_REPLICA = 1       # ids, and so the last part of addresses
 FIRST_CLIENT = 101
 VMS_MAX = 40
 DOWN_TIMEOUT = 15
+LOG_MAX = 4 << 30       # of a log of writes; it takes what it needs
 
 
 def vm_ids(replicas, clients):
@@ -41,6 +42,28 @@ def make_disk(path, megabytes):
     output_of([tool("mkfs.ext4"), "-q", "-F", "-m", "0", path])
 
 
+def fresh_log(name):
+    """Of a disk whose writes are logged: what it holds now, and a log that begins there."""
+    path = os.path.join(CLUSTER, name)
+    output_of([tool("cp"), "--sparse=always", path + ".disk", path + ".base"])
+    with open(path + ".log", "wb") as log:
+        log.truncate(LOG_MAX)
+
+
+def disk_options(name, logged):
+    """QEMU's, for the disk of a replica."""
+    # The host does not crash, so a flush need not go further than its memory:
+    # "unsafe" and "no-flush" lose nothing when QEMU is killed.
+    if not logged:
+        return ["-drive", f"if=none,id=disk,file={name}.disk,format=raw,cache=unsafe",
+                "-device", "virtio-blk-pci,drive=disk"]
+    files = {what: {"driver": "file", "filename": f"{name}.{where}", "cache": {"no-flush": True}}
+             for what, where in (("file", "disk"), ("log", "log"))}
+    return ["-blockdev", json.dumps({"node-name": "disk", "driver": "blklogwrites",
+                                     "log-super-update-interval": 1, **files}),
+            "-device", "virtio-blk-pci,drive=disk,write-cache=on"]
+
+
 def guest_command(kernel, accel, opts, name, number):
     """QEMU for one VM, with paths as seen from the cluster's directory."""
     modules = ["virtio_pci", "virtio_console", "virtio_net"]
@@ -51,10 +74,7 @@ def guest_command(kernel, accel, opts, name, number):
                         f"remote.type=unix,remote.path={name}.sw",
              "-device", f"virtio-net-pci,netdev=net,mac=52:54:00:00:00:{number:02x},romfile="]
     if name.startswith("r") and opts.disk:
-        # The host does not crash, so a flush need not go further than its memory:
-        # "unsafe" loses nothing when QEMU is killed.
-        extra += ["-drive", f"if=none,id=disk,file={name}.disk,format=raw,cache=unsafe",
-                  "-device", "virtio-blk-pci,drive=disk"]
+        extra += disk_options(name, opts.log_writes)
         modules.append("virtio_blk")
         append += " vm.disk=/dev/vda"
     append += f" vm.mods={','.join(modules)} {opts.append}"
@@ -100,8 +120,11 @@ def start_supervisor(opts, ids):
     for name in ids:
         if name.startswith("r") and opts.disk:
             make_disk(os.path.join(CLUSTER, name + ".disk"), opts.disk)
+            if opts.log_writes:
+                fresh_log(name)
     plan = {
         "lifetime": opts.lifetime, "accel": accel, "kernel": kernel.version, "ids": ids,
+        "logged": [n for n in ids if n.startswith("r") and opts.disk and opts.log_writes],
         "switch": [switch, str(opts.seed)] + [f"{name}={n}" for name, n in ids.items()],
         "guests": {name: guest_command(kernel, accel, opts, name, n) for name, n in ids.items()},
     }
@@ -190,6 +213,8 @@ def kill(names):
 
 
 def start(names, timeout):
+    for name in set(names) & set(read_plan()["logged"]):
+        fresh_log(name)
     for name in names:
         request(do="start", name=name)
     wait_ready(names, timeout)

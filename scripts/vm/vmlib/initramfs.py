@@ -19,7 +19,7 @@ from .cpio import Archive
 from .kernel import inflate
 
 # Host programs to take along; busybox gives the rest.
-PROGRAMS = ["dash", "bash", "ip", "tc", "ss", "timeout", "kmod"]
+PROGRAMS = ["dash", "bash", "ip", "tc", "ss", "timeout", "kmod", "dmsetup", "losetup", "mkfs.ext4"]
 KMOD_NAMES = ["modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod"]
 
 # Kernel modules, with all they depend on; whatever pbft.ko needs comes on top.
@@ -29,6 +29,7 @@ MODULES = """
     sch_netem sch_tbf sch_fq sch_htb sch_ingress cls_u32 cls_matchall act_mirred
     libcurve25519 curve25519-x86_64 hmac sha256-ssse3 sha256_generic cmac aesni-intel
     blake2s-x86_64 libblake2s xor tun
+    loop dm-mod dm-delay dm-flakey dm-log-writes
 """.split()
 
 # What a build or an editor leaves beside the tests.

@@ -29,7 +29,7 @@ class Guest:
     """One run of guest.sh, and what it said."""
 
     def __init__(self, title, plan, n, settings, icount=False, smp=1, limit=LIMIT):
-        self.loads, self.trace = [], []
+        self.loads, self.trace, self.transfers = [], [], []
         self.numbers = collections.defaultdict(list)    # bounce, mac: ns for one
         self.n = n
         settings = [f"{k}={v}" for k, v in {"N": n, **settings}.items()]
@@ -70,6 +70,8 @@ class Guest:
                 self.numbers[what].append((round_, int(ns) / int(count)))
             elif what == "trace":
                 self.trace.append(rest)
+            elif what == "transfer" and round_ > 1:
+                self.transfers.append(tuple(map(int, rest.split())))
 
     def add_load(self, round_, rest, title):
         name, workload, clients, result = rest.split(" ", 3)
