@@ -80,25 +80,26 @@ const char *cmd_spoil(char **args, u32 count)
 
 /* ---- daemons -------------------------------------------------------------------- */
 
-/* It comes back with the copy of its state at @seq. Return: false if there is none. */
-static bool revert(struct sim_app *app, u64 seq)
+/* Somebody's copy of the state after @seq, which was everybody's; NULL: none has one. */
+static const struct kv_state *copy_of(u64 seq)
 {
-	u32 k;
+	u32 i, k;
 
-	for (k = 0; k < app->snapshot_count; k++) {
-		if (app->snapshots[k]->head.seq != seq)
-			continue;
-		app->state = *app->snapshots[k];
-		app->durable = app->state;
-		return true;
+	for (i = 0; i < scene.sim->id.n; i++) {
+		const struct sim_app *app = &scene.sim->nodes[i].app;
+
+		for (k = 0; k < app->snapshot_count; k++)
+			if (app->snapshots[k]->head.seq == seq)
+				return app->snapshots[k];
 	}
-	return false;
+	return NULL;
 }
 
 /* rN dies [at=SEQ]|forgets|binds|slow TIME */
 const char *cmd_daemon(char **args, u32 count)
 {
 	u64 set, ns = 0, at = arg_number(args, count, "at", 0);
+	static struct kv_state was;
 	u32 i;
 
 	if (count < 2 || !parse_replicas(args[0], &set) ||
@@ -107,6 +108,13 @@ const char *cmd_daemon(char **args, u32 count)
 		return "daemon takes replicas and one of: dies, forgets, binds, slow TIME";
 	if (at && strcmp(args[1], "dies"))
 		return "at= goes with dies";
+	if (at) {
+		const struct kv_state *copy = copy_of(at);
+
+		if (!copy)
+			return "at= names no checkpoint that a daemon has a copy of";
+		was = *copy;
+	}
 	for (i = 0; i < scene.sim->id.n; i++) {
 		struct sim_node *node = &scene.sim->nodes[i];
 
@@ -120,8 +128,8 @@ const char *cmd_daemon(char **args, u32 count)
 			app_forget_copies(node);
 		else
 			app_bind(node);
-		if (at && !revert(&node->app, at))
-			return "at= names no checkpoint that this daemon has a copy of";
+		if (at)
+			node->app.durable = node->app.state = was;
 	}
 	return NULL;
 }
