@@ -247,7 +247,7 @@ void pbft_batch_put(struct pbft_batch *batch);
 enum pbft_out_type {
 	PBFT_OUT_SEND,		/* buf to the replicas in @to, or to @client */
 	PBFT_OUT_APPLY,		/* execute batch at head.seq (NULL batch: null) */
-	PBFT_OUT_SNAPSHOT,	/* state digest after head.seq, keep a copy of that state */
+	PBFT_OUT_SNAPSHOT,	/* state digest after head.seq; a copy of that state is to stay */
 	PBFT_OUT_DISCARD,	/* copies of states before head.seq are not needed any more */
 	PBFT_OUT_FETCH_STATE,	/* get the state @digest at head.seq from the replicas in @to */
 	PBFT_OUT_PERSIST,	/* durable before any later SEND goes out */

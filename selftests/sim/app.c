@@ -483,7 +483,6 @@ void app_unbind(struct sim_node *node, bool lose_tail)
 		app->gen++;
 		app->working = false;
 		app->fetching = false;
-		app_forget_copies(node);
 		while (queue_head(app))
 			queue_pop(app);
 		if (node->up) {
