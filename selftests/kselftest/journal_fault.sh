@@ -121,10 +121,6 @@ disk_fault 3 flakey % 0 0 1 1 drop_writes
 start_load liar 103 300
 check "a disk that lies: nobody notices" wait_load
 crash
-umount "$DISKS/m3"
-for part in f j d; do
-	dmsetup remove "$NS$part$3"
-done 2>/dev/null
 check "a disk that lies: the power fails" disk_off 3
 check "a disk that lies: it is as it was before" disk_on 3
 check "a disk that lies: the replica comes up" up
