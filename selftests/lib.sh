@@ -281,6 +281,12 @@ add_host()
 	END
 }
 
+# link I up|down: while it is down nobody can help a replica over what it has forgotten
+link()
+{
+	ip -n "$NS$1" link set eth0 "$2"
+}
+
 # make_net N: bridge, N replicas' hosts, the clients' host
 make_net()
 {

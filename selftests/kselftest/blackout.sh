@@ -36,6 +36,16 @@ up()	# I [OPTION...]
 		--journal-size 16M "$@"
 }
 
+up_alone()
+{
+	link "$1" down && up "$1"
+}
+
+plug()
+{
+	link "$1" up
+}
+
 # Both ways to make a database durable.
 daemon_on()
 {
@@ -139,8 +149,9 @@ blackout()
 	[ "$cut" -lt "$RECORDS" ]
 	ok $? "$1: in the middle of it, after $cut records"
 	check "$1: disks are back $(how "$1")" power_on "$1"
-	each up
+	each up_alone
 	check "$1: nobody has forgotten anything" not_mute
+	each plug
 	each daemon_on
 	check "$1: what was acknowledged is there" read_back "$1"
 	check "$1: the load goes on to its end" wait_load

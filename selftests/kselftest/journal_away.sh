@@ -40,8 +40,10 @@ its_vote()
 
 resumes()	# NAME
 {
+	link 3 down
 	check "$1: it comes up" up 3
 	check "$1: it has forgotten nothing" field_is 3 mute = false
+	link 3 up
 	start_daemon 3
 	check "$1: it is active" wait_active 3
 	agree_suite 0 1 2 3
@@ -50,9 +52,10 @@ resumes()	# NAME
 
 rejoins()	# NAME CLIENT
 {
+	link 3 down
 	check "$1: it comes up" up 3
-	# it cannot get over that before it has a daemon
 	check "$1: as one that has forgotten" field_is 3 mute = true
+	link 3 up
 	start_daemon 3
 	start_load "load$2" "$2" 400
 	check "$1: it gets back to voting by itself" wait_voting 3

@@ -56,9 +56,11 @@ resumes()
 		disk_rebuild 3 -u "$(moment "$1")" -s $((SEED + $1))
 	check "moment $1: pbftctl reads its journal" journal_file
 	check "moment $1: the disk has a file system" disk_on 3
+	link 3 down
 	check "moment $1: the replica comes up" replica_on
 	check "moment $1: it has forgotten nothing" field_is 3 mute = false
 	check "moment $1: it does not miss anything" field_is 3 damaged = false
+	link 3 up
 	start_daemon 3
 	check "moment $1: its log is the others'" agree head 0 1 2 3
 	check "moment $1: and so is its state" agree checkpoint_soon 0 1 2 3

@@ -101,6 +101,7 @@ each crash
 check "all four crash in mid-load, and resume from their devices" each restart
 for id in 0 1 2 3; do
 	check "replica $id has forgotten nothing" field_is $id mute = false
+	check "replica $id misses nothing" field_is $id damaged = false
 done
 each start_daemon
 wait_all wait_active
@@ -131,8 +132,10 @@ check "every record is there" kv verify "$T/long.rec"
 agree_suite 0 1 2 3
 end "$(daemon_pid 3)"
 KINDS="k k k k"
+link 3 down
 check "and gives it back" restart 3
 check "nothing is forgotten" field_is 3 mute = false
+link 3 up
 start_daemon 3
 check "puts go on" kv put after two
 agree_suite 0 1 2 3

@@ -42,9 +42,11 @@ repaired()
 	umount "$DISKS/m3"
 	check "$1: with the disk well again" disk_well 3
 	check "$1: and its file system" mount -t ext4 "/dev/mapper/${NS}f3" "$DISKS/m3"
+	link 3 down
 	check "$1: the replica comes up" up
 	check "$1: it has forgotten nothing" field_is 3 mute = false
 	check "$1: and misses nothing" field_is 3 damaged = false
+	link 3 up
 	start_daemon 3
 	agree_suite 0 1 2 3
 }
@@ -119,10 +121,6 @@ disk_fault 3 flakey % 0 0 1 1 drop_writes
 start_load liar 103 300
 check "a disk that lies: nobody notices" wait_load
 crash
-umount "$DISKS/m3"
-for part in f j d; do
-	dmsetup remove "$NS$part$3"
-done 2>/dev/null
 check "a disk that lies: the power fails" disk_off 3
 check "a disk that lies: it is as it was before" disk_on 3
 check "a disk that lies: the replica comes up" up
@@ -164,8 +162,10 @@ check "a new journal without room is refused" refused "cannot allocate the journ
 	kernel_up 3 --journal "$T/small/j" --journal-size 16M
 check_is "and takes none" "$(stat -c %s "$T/small/j")" 0
 mount -o remount,size=20M "$T/small"
+link 3 down
 check "with room it is made" kernel_up 3 --journal "$T/small/j" --journal-size 16M
 check "its replica has forgotten" field_is 3 mute = true
+link 3 up
 start_daemon 3
 start_load last 106 300
 check "and gets back to voting" wait_voting 3
