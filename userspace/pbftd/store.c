@@ -512,8 +512,10 @@ void pbft_store_close(struct pbft_store *st)
 	if (!st)
 		return;
 	pbft_store_abort(st);
-	if (!st->opts.read_only && !pbft_store_begin(st) && !write_run(st, true) &&
-	    !mdb_txn_commit(st->txn))
+	if (!st->opts.read_only && !pbft_store_begin(st) && !write_run(st, true)) {
+		/* Gone also when it fails: then this was no clean end. */
+		mdb_txn_commit(st->txn);
 		st->txn = NULL;
+	}
 	free_store(st);
 }
