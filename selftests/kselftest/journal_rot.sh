@@ -176,15 +176,19 @@ at=$((2 * BLOCK + $(disk-log copy "$journal" "$T/whole" && frame_from_end 40)))
 flip "$journal" $((at + 200))
 comes_back "a frame in the middle is damaged" 101
 
-# one byte of each write; an own load, for the journal begun anew is short
+# One byte of each write, and then none: what follows whole tells that it is not a power
+# cut that the journal ends with. An own load, for the journal begun anew is short.
 check "again" up
 start_daemon 3
 disk_fault 3 flakey % 0 0 1 5 corrupt_bio_byte 60 w 255 0
 start_load rotten 102 300
 check "what arrives on the disk is not what was written: nobody notices" wait_load
 agree_suite 0 1 2 3
-crash
 disk_well 3
+records "$T/later.rec" 1 20
+check "what arrives after it is" kv load "$T/later.rec"
+agree_suite 0 1 2 3
+crash
 comes_back "what arrived on the disk is not what was written" 103
 
 # ---- databases -----------------------------------------------------------------------
