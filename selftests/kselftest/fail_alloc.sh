@@ -31,7 +31,8 @@ control ignore-gfp-wait N 2>/dev/null
 echo 0 >$debug/fail_page_alloc/min-order
 make_net 4
 make_conf 4 CheckpointInterval=16 Window=64
-run_tap in_ns 0 nl-failnth "$CONF" "$KEYS/replica-0.key"
+run_tap in_ns 0 nl-failnth "$CONF" "$KEYS/replica-0.key" "$T/journal"
+rm "$T/journal"
 
 # From now on what cannot sleep: in softirq, where packets are taken and sent.
 control ignore-gfp-wait Y

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * nl-failnth CLUSTER KEY: every command of the netlink family, again and again;
- * the first time its first allocation in the kernel fails, then its second, and
- * so on until none is left to fail. An error must be one that says so, and what
- * failed must leave the instance as it was or as it was asked to be. Prints TAP.
+ * nl-failnth CLUSTER KEY JOURNAL: the commands of the netlink family, again and
+ * again; the first time its first allocation in the kernel fails, then its second,
+ * and so on until none is left to fail. An error must be one that says so, and what
+ * failed must leave the instance as it was or as it was asked to be. JOURNAL is a
+ * file for one, made anew. Prints TAP.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,12 +19,14 @@
 
 #define NAME		"f"
 #define POINTS_MAX	5000
+#define JOURNAL_SIZE	(16 << 20)
 
 static struct pbft_nl *nl;
 static struct pbft_cluster cluster;
 static u8 private_key[32];
-static u32 all_clients;
-static int fail_fd;
+static u32 all_clients, service = PBFT_SERVICE_NULL;
+static struct pbft_nl_bound bound;
+static int fail_fd, journal_fd;
 
 static void arm(int nth)
 {
@@ -54,8 +57,8 @@ static int set(void)
 	struct pbft_nl_setup setup = {
 		.cluster = &cluster,
 		.private_key = private_key,
-		.service = PBFT_SERVICE_NULL,
-		.null_reply = 8,
+		.service = service,
+		.null_reply = service == PBFT_SERVICE_NULL ? 8 : 0,
 	};
 
 	return pbft_nl_set(nl, NAME, &setup);
@@ -81,6 +84,15 @@ static const struct pbft_nl_up genesis = { .genesis = true };
 static int up(void)
 {
 	return pbft_nl_up(nl, NAME, &genesis);
+}
+
+static int up_with_journal(void)
+{
+	struct pbft_nl_up journal = {
+		.genesis = true, .journal_mode = PBFT_JOURNAL_SYNC, .journal_fd = journal_fd,
+	};
+
+	return pbft_nl_up(nl, NAME, &journal);
 }
 
 static int down(void)
@@ -113,6 +125,19 @@ static int get_all(void)
 	return err;
 }
 
+static int bind_daemon(void)
+{
+	static const struct pbft_nl_head nothing_yet;
+
+	return pbft_nl_bind(nl, NAME, &nothing_yet, &bound);
+}
+
+/* Nobody waits for what a daemon sends: what is refused, is told later. */
+static int peer_send(void)
+{
+	return pbft_nl_peer_send(nl, bound.id, 1, "to replica 1", 12);
+}
+
 /* A socket that lost an answer may get it later: each attempt has its own. */
 static int reopen(void)
 {
@@ -142,7 +167,10 @@ static void exhaust(const char *what, int (*before)(void), int (*command)(void))
 	bool hit = true;
 
 	for (nth = 1; hit && nth < POINTS_MAX; nth++) {
-		before();
+		if (before()) {
+			printf("# before allocation %d: %s\n", nth, pbft_nl_error(nl));
+			break;
+		}
 		arm(nth);
 		err = command();
 		hit = disarm();
@@ -180,12 +208,33 @@ static int is_up(void)
 	return reopen();
 }
 
+static int is_down_with_journal(void)
+{
+	int err = is_down();
+
+	if (ftruncate(journal_fd, 0) || ftruncate(journal_fd, JOURNAL_SIZE))
+		return -errno;
+	return err;
+}
+
+/* The service of what is up cannot be changed. */
+static int is_up_for_daemon(void)
+{
+	down();
+	return is_down() ?: up() ?: reopen();
+}
+
+static int is_bound(void)
+{
+	return is_up_for_daemon() ?: bind_daemon();
+}
+
 int main(int argc, char **argv)
 {
 	char err[256];
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: nl-failnth CLUSTER KEY\n");
+	if (argc != 4) {
+		fprintf(stderr, "usage: nl-failnth CLUSTER KEY JOURNAL\n");
 		return 2;
 	}
 	if (pbft_cluster_load(&cluster, argv[1], err, sizeof(err)) ||
@@ -200,6 +249,11 @@ int main(int argc, char **argv)
 		perror("/proc/thread-self/fail-nth");
 		return 1;
 	}
+	journal_fd = open(argv[3], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (journal_fd < 0) {
+		perror(argv[3]);
+		return 1;
+	}
 	exhaust("SET, a new instance", gone, set);
 	exhaust("SET, of what is there", is_down, set);
 	exhaust("SET, with fewer clients", is_down, set_fewer);
@@ -210,6 +264,11 @@ int main(int argc, char **argv)
 	exhaust("GET, all", is_up, get_all);
 	exhaust("DOWN", is_up, down);
 	exhaust("DEL", is_up, del);
+	exhaust("UP, with a journal", is_down_with_journal, up_with_journal);
+	service = PBFT_SERVICE_DAEMON;
+	exhaust("BIND", is_up_for_daemon, bind_daemon);
+	exhaust("PEER_SEND", is_bound, peer_send);
+	service = PBFT_SERVICE_NULL;
 	ok(gone() == 0 && set() == 0 && up() == 0, "and all is well afterwards");
 	del();
 	pbft_nl_close(nl);

@@ -86,9 +86,10 @@ static int resolve(struct pbft_nl *nl)
 				    "no generic netlink here: %s",
 				    nl_geterror(rc));
 	nl->family = genl_ctrl_resolve(nl->sk, PBFT_GENL_NAME);
+	/* libnl says the same when the kernel had no memory to answer */
 	if (nl->family == -NLE_OBJ_NOTFOUND)
 		return pbft_nl_fail(nl, -ENOENT,
-				    "this kernel has no netlink family \"%s\": the module is not loaded",
+				    "netlink family \"%s\" cannot be found: is the module loaded?",
 				    PBFT_GENL_NAME);
 	if (nl->family < 0)
 		return pbft_nl_fail(nl, -EIO,
