@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Allocations that fail: of every netlink command each one in turn; of the packets'
-# path some, at random. What fails, fails with an error or loses a packet, and the
-# replicas go on. Needs a kernel with fault injection: see scripts/kernels.
+# Allocations that fail: of every administrator's netlink command each one in turn; of
+# the packets' path some, at random, and of a daemon some. What fails, fails with an
+# error or loses a packet, and the replicas go on. Needs a kernel with fault injection:
+# see scripts/kernels.
 # shellcheck source-path=SCRIPTDIR disable=SC2034 # for lib.sh
 . "$(dirname "$0")/../lib.sh"
 
