@@ -217,6 +217,36 @@ static void test_promises(bool leave)
 }
 
 /* What was voted for in this view stays; what was not may be. */
+/* A batch that comes back in a later view is the youngest of its number. */
+static void test_order(void)
+{
+	struct peers_batch a = batch(1, 1), b = batch(1, 2);
+	struct pbft_digest da = peers_batch_digest(&a), db = peers_batch_digest(&b);
+	struct tape t, again;
+	u32 i, at = 0;
+
+	peers_start(&p, true);
+	for (i = 1; i <= 3; i++) {
+		peers_enter(&p, i, 0, 0);
+		peers_batch(&p, PBFT_PRE_PREPARE, i, i, i == 2 ? &b : &a, true);
+	}
+	t = promises();
+	while (at < t.count && t.rec[at].code != PBFT_REC_PRE_PREPARED)
+		at++;
+	ok(count_of(&t, PBFT_REC_PRE_PREPARED) == 2 && t.rec[at].view == 2 &&
+	   pbft_digest_eq(&t.rec[at].digest, &db) && t.rec[at + 1].view == 3 &&
+	   pbft_digest_eq(&t.rec[at + 1].digest, &da),
+	   "of two batches at one number the one that came last is told last");
+	reborn();
+	ok(!tell(&t, t.count), "told so");
+	pbft_restored(p.core, p.now);
+	hush();
+	again = promises();
+	ok(tapes_equal(&t, &again), "a core says the same again");
+	tape_end(&again);
+	stop(&t);
+}
+
 static void test_votes(void)
 {
 	struct peers_batch other = batch(6, 9), next = batch(7, 4);
@@ -585,6 +615,7 @@ int main(int argc, char **argv)
 	diag("seed %llu: unit-restore SEED", (unsigned long long)seed);
 	test_promises(false);
 	test_promises(true);
+	test_order();
 	test_votes();
 	test_forgot();
 	test_behind();
