@@ -11,8 +11,9 @@
  * by unicast on the socket that bound, PBFT_CMD_APPLY, PBFT_CMD_SNAPSHOT,
  * PBFT_CMD_DISCARD, PBFT_CMD_FETCH_STATE and PBFT_CMD_PEER_RECV; it answers with
  * PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED and PBFT_CMD_STATE_INSTALLED, and may
- * tell with PBFT_CMD_FETCH_PROGRESS how far it is. The binding ends with the socket, or when the instance goes down; the socket's next
- * receive then reports ENETDOWN.
+ * tell with PBFT_CMD_FETCH_PROGRESS how far it is. The binding ends with the
+ * socket, or when the instance goes down; the socket's next receive then reports
+ * ENETDOWN.
  */
 #ifndef _UAPI_LINUX_PBFT_H
 #define _UAPI_LINUX_PBFT_H
