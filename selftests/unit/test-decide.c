@@ -405,6 +405,35 @@ static void test_random(void)
 	   yes, none);
 }
 
+/* ---- h --------------------------------------------------------------------------- */
+
+/* The h that V proves, if its members claim these. */
+static u64 h_of(u32 n, u32 f, u32 count, const u64 *h)
+{
+	struct pbft_vcset s = set_of(n, f);
+	u64 result;
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		put(&s, VC(i, 1, h[i], C0));
+	result = pbft_decide_h(&s);
+	empty(&s);
+	return result;
+}
+
+static void test_h(void)
+{
+	static const u64 rising[] = { 0, 8, 16, 24 }, mixed[] = { 8, 24, 0, 16 };
+	static const u64 lie[] = { 8, 8, 8000, 0 }, seven[] = { 40, 8, 32, 16, 24, 0, 8 };
+
+	ok(h_of(4, 1, 4, rising) == 16 && h_of(4, 1, 4, mixed) == 16,
+	   "h is the (f + 1)-th largest, in whatever order");
+	ok(h_of(4, 1, 3, lie) == 8, "a liar alone does not raise it");
+	ok(h_of(7, 2, 7, seven) == 24 && h_of(7, 2, 5, seven) == 24, "nor do f of more");
+	ok(h_of(4, 1, 1, rising + 3) == 0 && h_of(4, 1, 2, rising + 2) == 16,
+	   "f claims prove nothing, one more the lowest of them");
+}
+
 int main(void)
 {
 	test_valid();
@@ -413,5 +442,6 @@ int main(void)
 	test_null();
 	test_churn();
 	test_random();
+	test_h();
 	return done_testing();
 }
