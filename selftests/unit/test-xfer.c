@@ -40,6 +40,7 @@ static struct peer peers[4];
 static u64 now, rng;
 static u32 loss, doubling;	/* percent */
 static u32 mischief[4];
+static u32 asked[4];		/* datagrams from 0 to each */
 static u64 installed_seq;
 static struct pbft_digest installed_root;
 
@@ -83,7 +84,10 @@ static void net_send(void *arg, u32 to, const void *data, u32 len)
 {
 	struct peer *p = arg;
 
-	if (to > 3 || mischief[p->id] & SILENT || percent() < loss)
+	if (to > 3)
+		return;
+	asked[to] += !p->id;
+	if (mischief[p->id] & SILENT || percent() < loss)
 		return;
 	enqueue(p->id, to, data, len);
 	if (percent() < doubling)
@@ -373,6 +377,38 @@ static void test_retarget(struct pbft_store *src)
 	pbft_store_close(st);
 }
 
+/* What is known of a silent peer outlives the target. */
+static void test_silent(struct pbft_store *src)
+{
+	struct pbft_store *st = test_store("x-silent", 1);
+	struct pbft_digest root;
+	u32 i;
+
+	network(src, st);
+	mischief[1] = SILENT;
+	ok(fetch(src, st, 60000 * MS), "a state, with one peer silent");
+	for (i = 0; i < 3; i++) {
+		u64 began = now;
+
+		test_fill(src, src->head.seq + 3, 1);
+		pbft_store_checkpoint(src, &root);
+		memset(asked, 0, sizeof(asked));
+		if (!fetch(src, st, 60000 * MS) || now - began > 400 * MS || asked[1] > 2)
+			break;
+	}
+	ok(i == 3, "others come without waiting for it: %u questions", asked[1]);
+	mischief[1] = 0;
+	now += 60000 * MS;
+	for (i = 0; i < 2; i++) {
+		test_fill(src, src->head.seq + 6, 2);
+		pbft_store_checkpoint(src, &root);
+		memset(asked, 0, sizeof(asked));
+		fetch(src, st, 60000 * MS);
+	}
+	ok(asked[1] > 10 && same_state(src, st), "when it answers again, it is asked like others");
+	pbft_store_close(st);
+}
+
 static void test_overtaken(struct pbft_store *src)
 {
 	struct pbft_store *st = test_store("x-log", 1);
@@ -531,6 +567,7 @@ int main(void)
 	test_network(src);
 	test_liars(src);
 	test_retarget(src);
+	test_silent(src);
 	test_overtaken(src);
 	pbft_store_checkpoint(src, &root);
 	test_noise(src);

@@ -179,6 +179,19 @@ int pbft_xfer_advance(struct pbft_xfer *x, u64 now)
 	return err;
 }
 
+/* Who had nothing of the last target may have this one; who was silent still may be. */
+static void forget_nones(struct pbft_xfer *x)
+{
+	u32 i;
+
+	for (i = 0; i < PBFT_N_MAX; i++) {
+		if (x->silent & BIT_ULL(i))
+			continue;
+		x->absent_until[i] = 0;
+		x->strikes[i] = 0;
+	}
+}
+
 int pbft_xfer_fetch(struct pbft_xfer *x, u64 now,
 		    const struct pbft_log_head *head,
 		    const struct pbft_digest *root, u64 peers)
@@ -195,8 +208,7 @@ int pbft_xfer_fetch(struct pbft_xfer *x, u64 now,
 	x->head = *head;
 	x->peers = peers;
 	memset(x->known, 0, sizeof(x->known));
-	memset(x->absent_until, 0, sizeof(x->absent_until));
-	memset(x->strikes, 0, sizeof(x->strikes));
+	forget_nones(x);
 	x->target.root.digest = *root;
 	x->stats.fetches++;
 	err = pbft_store_refresh(x->st) ?: pbft_store_commit(x->st);

@@ -85,6 +85,16 @@ static void ask_again(struct pbft_xfer *x, struct xfer_job *j)
 }
 
 /* The next of the peers that is not known to lie or to be away; -1: none. */
+static bool asking(const struct pbft_xfer *x, u32 peer)
+{
+	u32 i;
+
+	for (i = 0; i < XFER_JOBS; i++)
+		if (x->jobs[i].used && x->jobs[i].inflight && x->jobs[i].peer == peer)
+			return true;
+	return false;
+}
+
 static int pick_peer(struct pbft_xfer *x, u64 now)
 {
 	u32 i, p;
@@ -95,6 +105,9 @@ static int pick_peer(struct pbft_xfer *x, u64 now)
 		p = (x->last_peer + i) % PBFT_N_MAX;
 		if (!((x->peers & ~x->blamed) & BIT_ULL(p)) ||
 		    x->absent_until[p] > now)
+			continue;
+		/* one question tells whether it is there again */
+		if (x->silent & BIT_ULL(p) && asking(x, p))
 			continue;
 		x->last_peer = p;
 		return p;
@@ -324,6 +337,7 @@ int pbft_xfer_job_recv(struct pbft_xfer *x, u64 now, struct xfer_job *j,
 	x->patience -= (x->patience - XFER_TIMEOUT) / 64;
 	j->deadline = now + x->patience;
 	x->strikes[j->peer] = 0;
+	x->silent &= ~BIT_ULL(j->peer);
 	x->stats.bytes += len;
 	if (j->got < j->chunks) {
 		ask_more(x, j);
@@ -352,7 +366,8 @@ void pbft_xfer_job_timeout(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 		x->patience = min(x->patience * 2, PATIENCE_MAX);
 		x->flight_max = max(x->flight_max / 2, (u32)XFER_FLIGHT_MIN);
 	}
-	if (++j->timeouts > 2) {
+	if (++j->timeouts > 2 || x->silent & BIT_ULL(j->peer)) {
+		x->silent |= BIT_ULL(j->peer);
 		peer_pause(x, j->peer, now);
 		pbft_xfer_job_restart(x, j, now);
 		return;

@@ -56,6 +56,7 @@ struct pbft_xfer {
 	struct pbft_tree target;	/* nodes below a known one are right */
 	bool known[PBFT_TREE_PAGE_LEVEL][PBFT_TREE_MIDS];
 	u64 peers, blamed;
+	u64 silent;		/* peers that did not answer, and have not since */
 	u64 absent_until[PBFT_N_MAX];
 	u8 strikes[PBFT_N_MAX];	/* times in a row that it had no answer */
 	u32 last_peer, last_rid;
