@@ -502,6 +502,48 @@ static void test_two_batches(void)
 	peers_stop(&p);
 }
 
+/* Others committed by another NEW-VIEW of the same primary in the same view: its lie. */
+static void test_two_new_views(void)
+{
+	struct pbft_digest null, other = peers_digest('o');
+	struct peers_vc vc = { .seq = 1, .p = &null, .p_view = 0, .q = { &null } },
+			all[3] = { vc, vc, vc };
+
+	pbft_null_digest(&null);
+	peers_start(&p, true);
+	peers_view_changes(&p, 2, all);
+	peers_committed(&p, 1, 1, &other);
+	peers_committed(&p, 3, 1, &other);
+	peers_new_view(&p, 2, 0, 0, &null);
+	ok(peers_status(&p).view == 2 && !peers_status(&p).pending && !peers_status(&p).stopped,
+	   "a NEW-VIEW that proposes another batch than others committed in its view does not");
+	peers_stop(&p);
+}
+
+/* h may be known from a VIEW-CHANGE only: who has not executed as much is told again. */
+static void test_claim_at_h(void)
+{
+	struct pbft_status_msg m = { .h = cpu_to_le64(2), .nonce = cpu_to_le64(1) };
+	struct pbft_digest app = peers_digest('a');
+
+	peers_start(&p, true);
+	run_to(2);
+	ok(!pbft_checkpointed(p.core, p.now, 2, &app), "a checkpoint");
+	peers_checkpoint(&p, 1, 2, 'x');
+	peers_drain(&p);
+	peers_forget(&p);
+	peers_send(&p, PBFT_STATUS, 1, 1, 0, (u8 *)&m + sizeof(m.hdr),
+		   sizeof(m) - sizeof(m.hdr));
+	ok(p.sent[PBFT_CHECKPOINT] == 1, "is told to who says that it is stable, but is not there");
+	peers_forget(&p);
+	m.nonce = cpu_to_le64(2);
+	p.now += p.cfg.t_status;
+	peers_send(&p, PBFT_STATUS, 2, 1, 2, (u8 *)&m + sizeof(m.hdr),
+		   sizeof(m) - sizeof(m.hdr));
+	ok(!p.sent[PBFT_CHECKPOINT], "not to who is");
+	peers_stop(&p);
+}
+
 static void test_repeated_v(void)
 {
 	struct peers_vc all[3] = { { .h = 0 } };
@@ -745,6 +787,8 @@ int main(void)
 	test_reasm();
 	test_a3();
 	test_two_batches();
+	test_two_new_views();
+	test_claim_at_h();
 	test_repeated_v();
 	test_ring();
 	test_pinned();
