@@ -2,9 +2,8 @@
 /*
  * What a daemon says: that it is the application, what it has executed, the
  * digest of its state, how far it is with another one, and datagrams for other
- * daemons. A daemon that answers
- * nonsense has lost its way, and its state cannot be trusted any more: the
- * instance stops, with a reason.
+ * daemons. A daemon that answers nonsense has lost its way, and its state cannot
+ * be trusted any more: the instance stops, with a reason.
  */
 #include <linux/slab.h>
 #include "apply.h"

@@ -225,56 +225,57 @@ static void test_honest(struct pbft_store *src)
 	pbft_store_close(old);
 }
 
-/* Watch a fetch. @first: bytes here when their number is first known. */
-static bool progresses(struct pbft_store *src, u64 *first, u64 *whole)
+/* Watch a fetch. @first: when its numbers are first known. */
+static bool progresses(struct pbft_store *src, struct pbft_xfer_progress *first)
 {
-	u64 end = now + 60000 * MS, done, total, last = 0;
+	struct pbft_xfer_progress p, last = { 0 };
+	u64 end = now + 60000 * MS;
 	bool known = false, partly = false;
 
-	*first = 0;
-	*whole = 0;
-	if (pbft_xfer_progress(peers[0].x, &done, &total) ||
+	memset(first, 0, sizeof(*first));
+	if (pbft_xfer_progress(peers[0].x, &p) ||
 	    pbft_xfer_fetch(peers[0].x, now, &src->head, &src->tree.root.digest, 0xe))
 		return false;
 	while (now < end && step()) {
-		if (!pbft_xfer_progress(peers[0].x, &done, &total)) {
+		if (!pbft_xfer_progress(peers[0].x, &p)) {
 			if (known)
 				return false;
 			continue;
 		}
-		if (!known) {
-			*first = done;
-			*whole = total;
-		}
+		if (!known)
+			*first = p;
 		known = true;
-		if (total != *whole || done < last || done > total)
+		if (p.seq != src->head.seq || p.total != first->total || p.done < last.done ||
+		    p.done > p.total)
 			return false;
-		partly |= done > *first && done < total;
-		last = done;
+		partly |= p.done > first->done && p.done < p.total;
+		last = p;
 	}
-	return known && partly && !pbft_xfer_progress(peers[0].x, &done, &total);
+	return known && partly && !pbft_xfer_progress(peers[0].x, &p);
 }
 
 static void test_progress(struct pbft_store *src)
 {
 	struct pbft_store *empty = test_store("x-progress-empty", 1);
 	struct pbft_store *old = test_store("x-progress-old", 1);
-	u64 first, whole, same;
+	struct pbft_xfer_progress first;
+	u64 whole;
 
 	network(src, empty);
-	ok(progresses(src, &first, &whole) && same_state(src, empty),
+	ok(progresses(src, &first) && same_state(src, empty),
 	   "how much is here is known, and grows");
-	ok(first < whole / 2, "from little in an empty store: %llu of %llu",
-	   (unsigned long long)first, (unsigned long long)whole);
-	same = whole;
+	ok(first.done < first.total / 2, "from little in an empty store: %llu of %llu",
+	   (unsigned long long)first.done, (unsigned long long)first.total);
+	whole = first.total;
 	pbft_store_close(empty);
 
 	test_fill(old, src->head.seq - 12, 5);
 	network(src, old);
-	ok(progresses(src, &first, &whole) && same_state(src, old),
+	ok(progresses(src, &first) && same_state(src, old),
 	   "and in one that is a little behind");
-	ok(whole == same && first > whole / 2, "where most of the same bytes were here: %llu of %llu",
-	   (unsigned long long)first, (unsigned long long)whole);
+	ok(first.total == whole && first.done > whole / 2,
+	   "where most of the same bytes were here: %llu of %llu",
+	   (unsigned long long)first.done, (unsigned long long)whole);
 	pbft_store_close(old);
 }
 

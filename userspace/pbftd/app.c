@@ -45,7 +45,6 @@ struct pbft_app {
 	struct app_group groups[2], *open;
 	bool answering;		/* those of the other group are going out */
 	struct app_fetch fetch;	/* to begin when all is answered */
-	struct pbft_log_head target;	/* of the state transfer that runs, or ran last */
 	u64 progress_at;	/* when we said how far it is */
 	u8 *null_reply;
 	struct pbft_result *results;	/* PBFT_BATCH_MAX, as the backend takes them */
@@ -228,21 +227,24 @@ static void answer_group(struct pbft_app *app, struct app_group *g)
 	g->results.len = 0;
 }
 
-bool pbft_app_progress(const struct pbft_app *app, u64 *done, u64 *total)
+bool pbft_app_progress(const struct pbft_app *app, struct pbft_xfer_progress *p)
 {
-	return app->xfer && pbft_xfer_progress(app->xfer, done, total);
+	return app->xfer && pbft_xfer_progress(app->xfer, p);
 }
 
 static void tell_progress(struct pbft_app *app)
 {
 	struct pbft_backend *b = app->backend;
-	u64 now = pbft_now(), done, total;
+	struct pbft_xfer_progress p;
+	u64 now;
 
-	if (failed(app) || !b->ops->progress || now - app->progress_at < PROGRESS_EVERY ||
-	    !pbft_app_progress(app, &done, &total))
+	if (failed(app) || !b->ops->progress || !pbft_xfer_active(app->xfer))
+		return;
+	now = pbft_now();
+	if (now - app->progress_at < PROGRESS_EVERY || !pbft_app_progress(app, &p))
 		return;
 	app->progress_at = now;
-	check_backend(app, b->ops->progress(b, app->target.seq, done, total));
+	check_backend(app, b->ops->progress(b, &p));
 }
 
 /* Begin a state transfer, now that nothing executed is left unanswered. */
@@ -253,7 +255,6 @@ static void begin_fetch(struct pbft_app *app)
 	if (failed(app) || !f.wanted || !app->xfer)
 		return;
 	app->fetch.wanted = false;
-	app->target = f.head;
 	check_store(app, pbft_xfer_fetch(app->xfer, pbft_now(), &f.head, &f.root,
 					 f.peers));
 	tell_progress(app);

@@ -44,7 +44,7 @@ u64 pbft_app_deadline(const struct pbft_app *app);
 /* NULL, or the sentence why the application can not go on. */
 const char *pbft_app_error(const struct pbft_app *app);
 /* As pbft_xfer_progress(). */
-bool pbft_app_progress(const struct pbft_app *app, u64 *done, u64 *total);
+bool pbft_app_progress(const struct pbft_app *app, struct pbft_xfer_progress *p);
 const struct pbft_xfer_stats *pbft_app_xfer_stats(const struct pbft_app *app);
 u64 pbft_now(void);		/* CLOCK_MONOTONIC, ns */
 

@@ -8,7 +8,7 @@
 #define PBFTD_BACKEND_H
 
 #include "core/core.h"
-#include "store.h"
+#include "xfer.h"
 
 struct pbft_app;
 struct pbft_backend;
@@ -24,8 +24,8 @@ struct pbft_backend_ops {
 			    const struct pbft_digest *root);
 	int (*state_installed)(struct pbft_backend *b, u64 seq,
 			       const struct pbft_digest *root);
-	/* Optional: of the bytes of the state after batch @seq, for others to see. */
-	int (*progress)(struct pbft_backend *b, u64 seq, u64 done, u64 total);
+	/* Optional: of the state that is being fetched, for others to see. */
+	int (*progress)(struct pbft_backend *b, const struct pbft_xfer_progress *p);
 	/* May be lost, like any datagram. */
 	void (*peer_send)(struct pbft_backend *b, u32 peer, const void *data,
 			  u32 len);

@@ -220,13 +220,13 @@ static int kernel_state_installed(struct pbft_backend *b, u64 seq,
 						   root->b));
 }
 
-static int kernel_progress(struct pbft_backend *b, u64 seq, u64 done, u64 total)
+static int kernel_progress(struct pbft_backend *b, const struct pbft_xfer_progress *p)
 {
 	struct kernel *k = to_kernel(b);
 
 	return post_failed(k, "cannot tell how much of the state is here",
-			   pbft_nl_fetch_progress(k->nl, k->bound.id, seq, done,
-						  total));
+			   pbft_nl_fetch_progress(k->nl, k->bound.id, p->seq,
+						  p->done, p->total));
 }
 
 static void kernel_peer_send(struct pbft_backend *b, u32 peer, const void *data,

@@ -90,7 +90,7 @@ static struct json_object *status_json(struct pbft_backend *b,
 	struct json_object *counters = json_object_new_object();
 	struct pbft_replica_journal journal;
 	struct pbft_status st;
-	u64 done, total;
+	struct pbft_xfer_progress p;
 
 	b->ops->status(b, &st);
 	put_u64(o, "self", b->self);
@@ -111,9 +111,9 @@ static struct json_object *status_json(struct pbft_backend *b,
 	put_u64(o, "checkpoint", st.checkpoint);
 	put_hex(o, "checkpoint_digest", &st.checkpoint_app);
 	put_u64(o, "fetch_target", st.fetch_target);
-	if (st.fetching && pbft_app_progress(app, &done, &total)) {
-		put_u64(o, "fetch_done", done);
-		put_u64(o, "fetch_total", total);
+	if (st.fetching && pbft_app_progress(app, &p)) {
+		put_u64(o, "fetch_done", p.done);
+		put_u64(o, "fetch_total", p.total);
 	}
 	put_u64(o, "recover_point", st.recover_point);
 	put_u64(o, "recover_view", st.recover_view);

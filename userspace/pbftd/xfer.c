@@ -299,7 +299,7 @@ void pbft_xfer_discarded(struct pbft_xfer *x)
 }
 
 /* The pages are known by digest and size once all nodes above them are. */
-bool pbft_xfer_progress(const struct pbft_xfer *x, u64 *done, u64 *total)
+bool pbft_xfer_progress(const struct pbft_xfer *x, struct pbft_xfer_progress *p)
 {
 	u32 level, i;
 
@@ -309,12 +309,11 @@ bool pbft_xfer_progress(const struct pbft_xfer *x, u64 *done, u64 *total)
 		for (i = 0; i < pbft_tree_count(level); i++)
 			if (!x->known[level][i])
 				return false;
-	*done = 0;
-	*total = 0;
+	*p = (struct pbft_xfer_progress){ .seq = x->head.seq };
 	for (i = 0; i < PBFT_TREE_PAGES; i++) {
-		*total += x->target.page[i].size;
+		p->total += x->target.page[i].size;
 		if (pbft_store_has(x->st, i, &x->target.page[i]))
-			*done += x->target.page[i].size;
+			p->done += x->target.page[i].size;
 	}
 	return true;
 }

@@ -92,11 +92,13 @@ int pbft_xfer_tick(struct pbft_xfer *x, u64 now);
 u64 pbft_xfer_deadline(const struct pbft_xfer *x);	/* U64_MAX: none */
 bool pbft_xfer_active(const struct pbft_xfer *x);
 void pbft_xfer_discarded(struct pbft_xfer *x);	/* snapshots were closed */
-/*
- * The bytes of the state that is being fetched, and how many of them are here and
- * verified. Return: false while that is not known, or nothing is fetched.
- */
-bool pbft_xfer_progress(const struct pbft_xfer *x, u64 *done, u64 *total);
+/* Of the state after batch @seq, which is being fetched: bytes that are here, verified. */
+struct pbft_xfer_progress {
+	u64 seq, done, total;
+};
+
+/* Return: false while they are not known, or nothing is fetched. */
+bool pbft_xfer_progress(const struct pbft_xfer *x, struct pbft_xfer_progress *p);
 const struct pbft_xfer_stats *pbft_xfer_stats(const struct pbft_xfer *x);
 
 #endif /* PBFTD_XFER_H */

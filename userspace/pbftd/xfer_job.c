@@ -84,7 +84,6 @@ static void ask_again(struct pbft_xfer *x, struct xfer_job *j)
 	ask_more(x, j);
 }
 
-/* The next of the peers that is not known to lie or to be away; -1: none. */
 static bool asking(const struct pbft_xfer *x, u32 peer)
 {
 	u32 i;
@@ -95,6 +94,7 @@ static bool asking(const struct pbft_xfer *x, u32 peer)
 	return false;
 }
 
+/* The next of the peers that is not known to lie or to be away; -1: none. */
 static int pick_peer(struct pbft_xfer *x, u64 now)
 {
 	u32 i, p;
