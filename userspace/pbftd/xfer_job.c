@@ -378,6 +378,7 @@ void pbft_xfer_job_timeout(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 
 void pbft_xfer_job_none(struct pbft_xfer *x, struct xfer_job *j, u64 now)
 {
+	x->silent &= ~BIT_ULL(j->peer);
 	peer_pause(x, j->peer, now);
 	pbft_xfer_job_restart(x, j, now);
 }
