@@ -20,17 +20,18 @@ kv_as()
 		-t "$DEADLINE" "$@"
 }
 
-# records FILE FIRST LAST: as pbft-kv load reads them
+# records FILE FIRST LAST [BYTES]: as pbft-kv load reads them, and how long values are
 records()
 {
-	seq "$2" "$3" | sed 's/.*/key-&\tvalue of & ......................................../' >"$1"
+	filling=$(head -c "${4:-40}" /dev/zero | tr '\0' .)
+	seq "$2" "$3" | sed "s/.*/key-&\tvalue of & $filling/" >"$1"
 }
 
-# start_load NAME CLIENT COUNT: load records in the background; LOAD is its pid,
+# start_load NAME CLIENT COUNT [BYTES]: load records in the background; LOAD is its pid,
 # acknowledged keys go to $T/NAME.acked
 start_load()
 {
-	records "$T/$1.rec" 1 "$3"
+	records "$T/$1.rec" 1 "$3" "${4:-}"
 	: >"$T/$1.acked"
 	background "$1" ip netns exec "${NS}c" pbft-kv -c "$CONF" -i "$2" \
 		-k "$KEYS/client-$2.key" -q -t "$DEADLINE" --acked "$T/$1.acked" \

@@ -123,6 +123,36 @@ journal_of()
 	echo "/dev/mapper/${NS}j$1"
 }
 
+# up_on_disk I [OPTION...]: a replica with its journal on its disk
+up_on_disk()
+{
+	id=$1
+	shift
+	kernel_setconf "$id" && kernel_up "$id" --journal "$(journal_of "$id")" "$@"
+}
+
+# start_on_disk: four replicas, the last one on its disk, with its database if DISK_FS is set
+start_on_disk()
+{
+	KINDS="k k k k"
+	check "a disk" disk_new 3
+	check "in use" disk_on 3
+	if [ -n "$DISK_FS" ]; then
+		ln -s "$DISKS/m3/db" "$T/$NAME-db3"
+		mkdir "$DISKS/m3/db"
+	fi
+	for id in 0 1 2; do
+		kernel_setconf $id
+	done
+	for id in 0 1 2; do
+		kernel_up $id --genesis
+		start_daemon $id
+	done
+	check "a replica on it" up_on_disk 3 --genesis
+	start_daemon 3
+	wait_all wait_active
+}
+
 # disk_fault I TABLE...: from now on; % stands for what is below. What was on its
 # way arrives, nothing is flushed for it.
 disk_fault()

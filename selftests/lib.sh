@@ -354,6 +354,13 @@ start_daemon()
 	eval "DAEMON_$1=$PID"
 }
 
+# crash I [SIGNAL]: instance and daemon are gone, without a word to anybody
+crash()
+{
+	in_ns "$1" pbftctl del "$NAME"
+	end "$(daemon_pid "$1")" "${2:-TERM}"
+}
+
 # start_user I [OPTION...]: pbftd --userspace
 start_user()
 {
@@ -412,12 +419,12 @@ for_kind()
 	want=$1
 	command=$2
 	shift 2
-	n=0
-	for k in $KINDS; do
-		if [ "$k" = "$want" ] && ! "$command" $n "$@"; then
-			bail "replica $n: $command failed"
+	at=0
+	for kind in $KINDS; do
+		if [ "$kind" = "$want" ] && ! "$command" $at "$@"; then
+			bail "replica $at: $command failed"
 		fi
-		n=$((n + 1))
+		at=$((at + 1))
 	done
 }
 

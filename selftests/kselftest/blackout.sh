@@ -57,18 +57,6 @@ daemon_on()
 	eval "DAEMON_$1=$PID"
 }
 
-each()
-{
-	for i in 0 1 2 3; do
-		"$@" $i || bail "replica $i: $* failed"
-	done
-}
-
-begin()
-{
-	up "$1" --genesis
-}
-
 # The moment: what is in memory or on its way is too late. What a disk has not taken
 # it has not acknowledged: it fails, and does not lie.
 power_off()
@@ -149,10 +137,10 @@ blackout()
 	[ "$cut" -lt "$RECORDS" ]
 	ok $? "$1: in the middle of it, after $cut records"
 	check "$1: disks are back $(how "$1")" power_on "$1"
-	each up_alone
+	for_kind k up_alone
 	check "$1: nobody has forgotten anything" not_mute
-	each plug
-	each daemon_on
+	for_kind k plug
+	for_kind k daemon_on
 	check "$1: what was acknowledged is there" read_back "$1"
 	check "$1: the load goes on to its end" wait_load
 	check "$1: and all of it is there" kv_as 109 verify "$T/load$1.rec"
@@ -167,10 +155,10 @@ need_disks 1000
 make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
 KINDS="k k k k"
-each disk_new
-each disk_on
-each begin
-each daemon_on
+for_kind k disk_new
+for_kind k disk_on
+for_kind k up --genesis
+for_kind k daemon_on
 wait_all wait_active
 k=0
 while [ $k -lt "$LOOPS" ]; do

@@ -19,19 +19,6 @@ restart()
 	kernel_setconf "$1" && journal_up "$@" && start_daemon "$1"
 }
 
-each()
-{
-	for i in 0 1 2 3; do
-		"$@" $i || bail "replica $i: $* failed"
-	done
-}
-
-crash()
-{
-	in_ns "$1" pbftctl del "$NAME"
-	end "$(daemon_pid "$1")"
-}
-
 crash_and_restart()
 {
 	crash "$1" && restart "$@"
@@ -61,8 +48,8 @@ make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
 KINDS="k k k k"
 
-each begin
-each start_daemon
+for_kind k begin
+for_kind k start_daemon
 wait_all wait_active
 check_is "show states the mode" "$(field 0 mode)" sync
 check "records before" kv put before one
@@ -70,8 +57,8 @@ check "records before" kv put before one
 start_load one 100 400
 check "a load is under way" wait_until acked_reach one 60
 view=$(views)
-each crash
-check "all four crash in mid-load, and resume from their journals" each restart
+for_kind k crash
+check "all four crash in mid-load, and resume from their journals" for_kind k restart
 check "nobody has forgotten" not_mute
 check "records were replayed" field_is 2 replayed -gt 0
 wait_all wait_active
@@ -84,12 +71,11 @@ check "records shared their flushes" test "$(field 0 records)" -gt "$(field 0 sy
 check "a file in use is refused" refused "another replica uses this journal" \
 	in_ns 1 pbftctl up "$NAME" --journal "$T/j0"
 
-long=$(head -c 4000 /dev/zero | tr '\0' x)
-seq 1 3000 | sed "s/.*/long-&	$long/" >"$T/long.rec"
+records "$T/long.rec" 1 3000 4000
 check "12 MB of records go through journals of 16 MB" kv load "$T/long.rec"
 check "which were compacted" field_is 0 compactions -gt 0
-each crash
-check "all four crash and resume" each restart
+for_kind k crash
+check "all four crash and resume" for_kind k restart
 check "nobody has forgotten" not_mute
 check "every record is there" kv verify "$T/long.rec"
 agree_suite 0 1 2 3

@@ -14,12 +14,6 @@ up()	# I [OPTION...]
 	kernel_setconf "$id" && kernel_up "$id" --journal "$T/j$id" --journal-size 16M "$@"
 }
 
-crash()
-{
-	in_ns 3 pbftctl del "$NAME"
-	end "$(daemon_pid 3)" KILL
-}
-
 # batches NAME CLIENT COUNT: one record each
 batches()
 {
@@ -78,23 +72,23 @@ wait_all wait_active
 check "records before" batches before 100 50
 agree_suite 0 1 2 3
 
-crash
+crash 3 KILL
 left=$(field 0 last_exec)
 check "replica 3 is away" batches away 101 $((10 * WINDOW + 20))
 check "for ten windows" field_is 0 h -ge $((left + 10 * WINDOW))
 resumes "away"
 check "it has what was put meanwhile: the state came over" field_is 3 last_exec -gt $((left + 10 * WINDOW))
 
-crash
+crash 3 KILL
 rm -rf "$T/$NAME-db3"
 check "replica 3 is away again" batches again 102 100
 resumes "its database wiped"
 
-crash
+crash 3 KILL
 rm -rf "$T/$NAME-db3" "$T/j3"
 rejoins "all of it wiped" 103
 
-crash
+crash 3 KILL
 rm "$T/j3"
 rejoins "its journal wiped" 104
 check "every record is there" kv verify "$T/away.rec"

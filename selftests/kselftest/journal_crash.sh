@@ -14,16 +14,10 @@ DISK_FS=yes
 SAMPLES=${SAMPLES:-2}
 RECORDS=${RECORDS:-450}
 
-replica_on()	# [OPTION...]
+# The moment may be one before there was a place for the database.
+replica_on()
 {
-	mkdir -p "$DISKS/m3/db" && kernel_setconf 3 &&
-		kernel_up 3 --journal "$(journal_of 3)" "$@"
-}
-
-crash()
-{
-	in_ns 3 pbftctl del "$NAME"
-	end "$(daemon_pid 3)" KILL
+	mkdir -p "$DISKS/m3/db" && up_on_disk 3
 }
 
 # entries: how many the log has
@@ -64,7 +58,7 @@ resumes()
 	start_daemon 3
 	check "moment $1: its log is the others'" agree head 0 1 2 3
 	check "moment $1: and so is its state" agree checkpoint_soon 0 1 2 3
-	crash
+	crash 3 KILL
 	check "moment $1: its disk is put away" disk_off 3
 }
 
@@ -74,29 +68,14 @@ need_disks 700
 need journal-crash
 make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
-KINDS="k k k k"
-ln -s "$DISKS/m3/db" "$T/$NAME-db3"
-
-check "a disk" disk_new 3
-check "with a log of its writes" disk_on 3
-for id in 0 1 2; do
-	kernel_setconf $id
-done
-for id in 0 1 2; do
-	kernel_up $id --genesis
-	start_daemon "$id"
-done
-check "a replica on it" replica_on --genesis
-start_daemon 3
-wait_all wait_active
+start_on_disk
 records "$T/small.rec" 1 "$RECORDS"
-long=$(head -c 16000 /dev/zero | tr '\0' x)
-seq 1 "$RECORDS" | sed "s/.*/long-&	$long/" >"$T/long.rec"
+records "$T/long.rec" 1 "$RECORDS" 16000
 check "records" kv load "$T/small.rec"
 check "enough for the journal to begin anew" kv load "$T/long.rec"
 check "which it has" field_is 3 compactions -gt 0
 check "its log is the others'" agree head 0 1 2 3
-crash
+crash 3 KILL
 check "the disk is put away" disk_off 3
 disk-log list "$DISKS/log3" >"$T/entries"
 mv "$DISKS/log3" "$T/first.log"

@@ -14,31 +14,6 @@ extra()
 		dm "$1" "0 $2 linear $LOOP 0"
 }
 
-begin()
-{
-	kernel_setconf "$1" && kernel_up "$1" --journal "$(journal_of "$1")" --genesis
-}
-
-restart()	# I [OPTION...]
-{
-	id=$1
-	shift
-	kernel_setconf "$id" && kernel_up "$id" --journal "$(journal_of "$id")" "$@"
-}
-
-each()
-{
-	for i in 0 1 2 3; do
-		"$@" $i || bail "replica $i: $* failed"
-	done
-}
-
-crash()
-{
-	in_ns "$1" pbftctl del "$NAME"
-	end "$(daemon_pid "$1")"
-}
-
 # would_not NAME WHAT SENTENCE: replica 3 is not given this device
 would_not()
 {
@@ -80,7 +55,7 @@ would_not ro "a device that is read only" "journal"
 in_ns 3 pbftctl del "$NAME"
 
 for id in 0 1 2; do
-	check "replica $id begins on a device" begin $id
+	check "replica $id begins on a device" up_on_disk $id --genesis
 done
 kernel_setconf 3
 check "a device in use is refused" refused "another replica uses this journal" \
@@ -90,31 +65,30 @@ check "is refused, too" refused "another instance has its journal in this file o
 	kernel_up 3 --journal "$T/node"
 check "a device in use stays" refused "busy" dmsetup remove "${NS}j0"
 check "replica 3 begins on its own" kernel_up 3 --journal "$(journal_of 3)" --genesis
-each start_daemon
+for_kind k start_daemon
 wait_all wait_active
 check_is "show states the mode" "$(field 3 mode)" sync
 check "records before" kv put before one
 
 start_load one 100 400
 check "a load is under way" wait_until acked_reach one 60
-each crash
-check "all four crash in mid-load, and resume from their devices" each restart
+for_kind k crash
+check "all four crash in mid-load, and resume from their devices" for_kind k up_on_disk
 for id in 0 1 2 3; do
 	check "replica $id has forgotten nothing" field_is $id mute = false
 	check "replica $id misses nothing" field_is $id damaged = false
 done
-each start_daemon
+for_kind k start_daemon
 wait_all wait_active
 check "the load goes on and ends without an error" wait_load
 check "every acknowledged record is there" kv verify "$T/one.rec"
 check_is "and what was there before" "$(kv get before)" one
 agree_suite 0 1 2 3
 
-long=$(head -c 16000 /dev/zero | tr '\0' x)
-seq 1 540 | sed "s/.*/long-&	$long/" >"$T/long.rec"
+records "$T/long.rec" 1 540 16000
 check "8.6 MB of records" kv load "$T/long.rec"
 check "make journals begin anew" field_is 2 compactions -gt 0
-each crash
+for_kind k crash
 check "pbftctl reads one" pbftctl journal verify "$(journal_of 2)"
 check "another replica's is refused" refused "the journal of another replica" \
 	sh -c "ip netns exec ${NS}3 pbftctl setconf $NAME $CONF --key $KEYS/replica-3.key &&
@@ -122,7 +96,7 @@ check "another replica's is refused" refused "the journal of another replica" \
 in_ns 3 pbftctl del "$NAME"
 KINDS="k k k u"
 for id in 0 1 2; do
-	check "replica $id resumes" restart $id
+	check "replica $id resumes" up_on_disk $id
 	start_daemon $id
 done
 start_user 3 --journal "$(journal_of 3)"
@@ -133,7 +107,7 @@ agree_suite 0 1 2 3
 end "$(daemon_pid 3)"
 KINDS="k k k k"
 link 3 down
-check "and gives it back" restart 3
+check "and gives it back" up_on_disk 3
 check "nothing is forgotten" field_is 3 mute = false
 link 3 up
 start_daemon 3

@@ -11,17 +11,6 @@
 FLIPS=${FLIPS:-40}
 BLOCK=4096
 
-crash()
-{
-	in_ns 3 pbftctl del "$NAME"
-	end "$(daemon_pid 3)"
-}
-
-up()	# [OPTION...]
-{
-	kernel_setconf 3 && kernel_up 3 --journal "$(journal_of 3)" "$@"
-}
-
 # flip FILE OFFSET: its lowest bit
 flip()
 {
@@ -100,7 +89,7 @@ flips()
 comes_back()
 {
 	link 3 down
-	check "$1: its replica comes up" up
+	check "$1: its replica comes up" up_on_disk 3
 	check "$1: as one that has forgotten" field_is 3 mute = true
 	check "$1: show says damaged" field_is 3 damaged = true
 	link 3 up
@@ -109,7 +98,7 @@ comes_back()
 	check "$1: it gets back to voting" wait_voting 3
 	check "$1: the load ends without an error" wait_load
 	agree_suite 0 1 2 3
-	crash
+	crash 3
 }
 
 refuses_db()
@@ -135,17 +124,7 @@ need_module
 need_disks 200
 make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
-KINDS="k k k k"
-check "a disk" disk_new 3
-check "in use" disk_on 3
-for id in 0 1 2; do
-	kernel_setconf $id
-	kernel_up "$id" --genesis
-	start_daemon "$id"
-done
-check "a replica on it" up --genesis
-start_daemon 3
-wait_all wait_active
+start_on_disk
 records "$T/one.rec" 1 300
 check "records" kv load "$T/one.rec"
 check "and one to look for" kv put needle "straight-needle-in-the-hay"
@@ -153,7 +132,7 @@ agree_suite 0 1 2 3
 
 # ---- journals ------------------------------------------------------------------------
 
-crash
+crash 3
 journal=$(journal_of 3)
 disk-log copy "$journal" "$T/whole"
 check "$FLIPS bits in turn: none goes unnoticed that matters" flips
@@ -161,13 +140,13 @@ diag "$(cat "$T/check")"
 
 flip "$journal" 20
 link 3 down
-check "a superblock is damaged: the replica comes up" up
+check "a superblock is damaged: the replica comes up" up_on_disk 3
 check "from the other one, with all it knew" field_is 3 mute = false
 link 3 up
 start_daemon 3
 check "puts go on" kv put after one
 agree_suite 0 1 2 3
-crash
+crash 3
 flip "$journal" $((BLOCK + 20))
 comes_back "both superblocks are damaged" 100
 
@@ -178,7 +157,7 @@ comes_back "a frame in the middle is damaged" 101
 
 # One byte of each write, and then none: what follows whole tells that it is not a power
 # cut that the journal ends with. An own load, for the journal begun anew is short.
-check "again" up
+check "again" up_on_disk 3
 start_daemon 3
 disk_fault 3 flakey % 0 0 1 5 corrupt_bio_byte 60 w 255 0
 start_load rotten 102 300
@@ -188,13 +167,13 @@ disk_well 3
 records "$T/later.rec" 1 20
 check "what arrives after it is" kv load "$T/later.rec"
 agree_suite 0 1 2 3
-crash
+crash 3
 comes_back "what arrived on the disk is not what was written" 103
 
 # ---- databases -----------------------------------------------------------------------
 
 rm -rf "$T/$NAME-db3"
-check "a new database" up
+check "a new database" up_on_disk 3
 start_daemon 3
 agree_suite 0 1 2 3
 end "$(daemon_pid 3)"

@@ -10,8 +10,7 @@ make_net 4
 make_conf 4 CheckpointInterval=16 Window=64 Timeout=1s Heartbeat=1s
 start_cluster k k k k
 
-in_ns 3 pbftctl del "$NAME"
-end "$(daemon_pid 3)"
+crash 3
 rm -rf "$T/$NAME-db3"
 records "$T/a.rec" 1 800
 check "800 records without the fourth replica" kv load "$T/a.rec"

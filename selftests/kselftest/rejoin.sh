@@ -12,8 +12,7 @@ check "records before" kv put before one
 records "$T/a.rec" 1 100
 check "a hundred more" kv load "$T/a.rec"
 
-in_ns 3 pbftctl del "$NAME"
-end "$(daemon_pid 3)"
+crash 3
 rm -rf "$T/$NAME-db3"
 check "the replica is gone, with its database" kernel_setconf 3
 background monitor ip netns exec "${NS}3" pbftctl monitor --json
