@@ -12,7 +12,7 @@ ifdef COVERAGE
 coverage-replays := wire frag step
 coverage-own := selftests/coverage/replay.c
 coverage-progs := pbft-sim pbft-scenario unit-wire unit-frag unit-decide unit-core \
-	unit-core-memory unit-gate unit-guard unit-restore unit-replica unit-journal \
+	unit-core-views unit-core-memory unit-gate unit-guard unit-restore unit-replica unit-journal \
 	unit-journal-io unit-durable \
 	$(coverage-replays:%=cover-%)
 progs += $(coverage-replays:%=cover-%)

@@ -64,10 +64,13 @@ unit-journal-io-src = selftests/unit/test-journal-io.c selftests/unit/journals.c
 	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
 unit-journal-io-lib = -lcrypto $(unit-alloc-wrap)
 
-progs += unit-core unit-core-memory unit-gate unit-guard unit-restore
+progs += unit-core unit-core-views unit-core-memory unit-gate unit-guard unit-restore
 unit-core-src = selftests/unit/test-core.c selftests/unit/core-peers.c \
 	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
 unit-core-lib = -lcrypto $(unit-alloc-wrap)
+unit-core-views-src = selftests/unit/test-core-views.c selftests/unit/core-peers.c \
+	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
+unit-core-views-lib = -lcrypto $(unit-alloc-wrap)
 unit-core-memory-src = selftests/unit/test-core-memory.c selftests/unit/core-peers.c \
 	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
 unit-core-memory-lib = -lcrypto $(unit-alloc-wrap)

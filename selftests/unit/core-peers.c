@@ -227,6 +227,12 @@ static void request_digest(const struct peers_batch *b, u32 i, struct pbft_diges
 	free(op);
 }
 
+struct peers_batch peers_one(u64 seq, u64 t)
+{
+	return (struct peers_batch){ .seq = seq, .time = seq, .session = 1, .t = t,
+				     .count = 1, .op_len = 8 };
+}
+
 struct pbft_digest peers_batch_digest(const struct peers_batch *b)
 {
 	struct pbft_digest req[PBFT_BATCH_MAX], d;
@@ -398,4 +404,26 @@ void peers_enter(struct peers *p, u64 view, u64 base, char app)
 
 	peers_view_changes(p, view, all);
 	peers_new_view(p, view, base, app, NULL);
+}
+
+int peers_execute(struct peers *p, u64 seq, u32 len)
+{
+	static const u8 zeros[8];
+	struct pbft_result r = { PBFT_ST_OK, len, zeros };
+
+	return pbft_executed(p->core, p->now, seq, &r, 1);
+}
+
+void peers_run_to(struct peers *p, u64 last)
+{
+	u64 seq;
+
+	peers_enter(p, 1, 0, 0);
+	for (seq = 1; seq <= last; seq++) {
+		struct peers_batch b = peers_one(seq, seq);
+
+		peers_commit(p, 1, &b);
+		peers_execute(p, seq, 8);
+		peers_drain(p);
+	}
 }

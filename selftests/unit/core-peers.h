@@ -63,6 +63,8 @@ struct peers_batch {
 	bool ref;		/* the requests are not in it */
 };
 
+/* One request of 8 bytes. */
+struct peers_batch peers_one(u64 seq, u64 t);
 struct pbft_digest peers_batch_digest(const struct peers_batch *b);
 /* @authentic: this replica can tell that the request is the client's. */
 void peers_batch(struct peers *p, u8 type, u32 from, u64 view, const struct peers_batch *b,
@@ -72,6 +74,11 @@ void peers_endorse(struct peers *p, u32 from, const struct peers_batch *b);
 void peers_nack(struct peers *p, u32 from, u64 view, const struct peers_batch *b);
 /* Pre-prepared, prepared and committed by all others. Primary: another one. */
 void peers_commit(struct peers *p, u64 view, const struct peers_batch *b);
+
+/* The application's answer to a batch of one request: @len bytes. As pbft_executed(). */
+int peers_execute(struct peers *p, u64 seq, u32 len);
+/* In view 1: replica 1 is primary, we are a backup; batches 1 to @last are done. */
+void peers_run_to(struct peers *p, u64 last);
 
 /* What one VIEW-CHANGE claims: one checkpoint, one P, up to two Q at a number. */
 struct peers_vc {

@@ -21,12 +21,6 @@ struct tape {
 
 static struct peers p;
 
-static struct peers_batch batch(u64 seq, u64 t)
-{
-	return (struct peers_batch){ .seq = seq, .time = seq, .session = 1, .t = t,
-				     .count = 1, .op_len = 8 };
-}
-
 /* ---- tapes ------------------------------------------------------------------------- */
 
 static void tape_add(struct tape *t, const struct pbft_out *out)
@@ -130,7 +124,7 @@ static int tell(const struct tape *t, u32 count)
  */
 static struct tape live(bool leave)
 {
-	struct peers_batch b5 = batch(5, 2), b6 = batch(6, 3);
+	struct peers_batch b5 = peers_one(5, 2), b6 = peers_one(6, 3);
 	struct pbft_digest d = peers_batch_digest(&b5);
 	struct tape t = {};
 	u32 i;
@@ -220,7 +214,7 @@ static void test_promises(bool leave)
 /* A batch that comes back in a later view is the youngest of its number. */
 static void test_order(void)
 {
-	struct peers_batch a = batch(1, 1), b = batch(1, 2);
+	struct peers_batch a = peers_one(1, 1), b = peers_one(1, 2);
 	struct pbft_digest da = peers_batch_digest(&a), db = peers_batch_digest(&b);
 	struct tape t, again;
 	u32 i, at = 0;
@@ -249,7 +243,7 @@ static void test_order(void)
 
 static void test_votes(void)
 {
-	struct peers_batch other = batch(6, 9), next = batch(7, 4);
+	struct peers_batch other = peers_one(6, 9), next = peers_one(7, 4);
 	struct tape t = live(false);
 
 	reborn();
