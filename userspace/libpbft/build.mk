@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # libpbft is a list of sources: every program is linked from the objects.
 
-libpbft-src = $(wildcard userspace/libpbft/*.c) $(libpbft-core-src)
+libpbft-src = $(wildcard userspace/libpbft/*.c) kmod/siphash.c $(libpbft-core-src)
 libpbft-lib = -lcrypto -linih -lnl-genl-3 -lnl-3
 
 # What a client needs: all of it but netlink.

@@ -47,4 +47,9 @@ static inline unsigned int __ffs64(u64 x)
 	return __builtin_ctzll(x);
 }
 
+static inline u64 rol64(u64 x, unsigned int shift)
+{
+	return x << (shift & 63) | x >> (-shift & 63);
+}
+
 #endif
