@@ -5,21 +5,23 @@
 
 #include <linux/workqueue.h>
 #include "core/types.h"
+#include "siphash.h"
 
 #define PBFT_MAC_NAME_MAX	63
-#define PBFT_MAC_DEFAULT	"hmac(sha256)"
+#define PBFT_MAC_DEFAULT	PBFT_SIPHASH_NAME
 
 struct crypto_shash;
 
 struct pbft_key {
 	u8 id;			/* generation, as in the header */
-	struct crypto_shash *tfm;
+	struct crypto_shash *tfm;	/* NULL: SipHash, under sip */
+	struct pbft_siphash_key sip;
 	struct rcu_work free_work;
 };
 
 /**
  * pbft_mac_check() - can MACs be made by the algorithm of this name?
- * @name: as the crypto API knows it
+ * @name: PBFT_SIPHASH_NAME, or one that the crypto API knows
  * @why: set to a sentence that says why not
  * Return: 0, -EINVAL, or -ENOMEM if it was not possible to find out. May sleep.
  */

@@ -29,6 +29,7 @@ NOREP_PORT=9000
 N=4
 NEXT_PORT=7000
 SET=
+MAC=siphash128
 BENCH_TIME="--seconds 1 --warmup 0.3"
 NOREP_TIME="0.3 1"
 PIN=
@@ -134,7 +135,7 @@ cluster()
 	NAME=$1$2
 	PORT=$NEXT_PORT
 	NEXT_PORT=$((NEXT_PORT + 1))
-	make_conf $N Heartbeat=600s StatusInterval=2s Timeout=30s $SET
+	make_conf $N "Mac=$MAC" Heartbeat=600s StatusInterval=2s Timeout=30s $SET
 	case $1 in
 	k) each kernel_null "$2"; each kernel_first ;;
 	d) each kernel_setconf; each kernel_first; each null_daemon "$2" ;;
@@ -198,8 +199,9 @@ bounce()
 
 mac()
 {
-	floor 0 "mac $1 $2"
+	floor 0 "mac $MAC $1 $2"
 	say "mac $1 $(cat "$T/floor")"
+	say "usermac $1 $(bench-mac "$MAC" "$1" "$2")"
 }
 
 services()
@@ -314,7 +316,6 @@ latency()
 {
 	bounce 128 $HOPS
 	mac 128 $MACS
-	say "usermac 128 $(bench-mac 128 $MACS)"
 	for work in 0/0 0/4096 4096/0; do
 		load "k${work#*/}" "$work" 1
 		load "u${work#*/}" "$work" 1

@@ -4,7 +4,8 @@
 
 Writes into build/bench: summary.json (plain numbers), results.json (everything),
 results.md (tables), and the plots. BENCH_QUICK=1 is a smoke run of a few minutes whose
-figures are of little worth.
+figures are of little worth. BENCH_MAC=NAME has clusters with that MAC instead of the
+default, and a directory of its own: build/bench-NAME.
 
   run.py              measure and report
   run.py --journal    only journals and state transfer
@@ -78,6 +79,8 @@ def measure():
 
 def commit(only_journal):
     """What was measured, if it was measured in full."""
+    if common.MAC != common.DEFAULT_MAC:
+        die(f"what is published is of clusters with {common.DEFAULT_MAC}")
     files = [name for name in FILES if name.startswith("journal") or not only_journal]
     for name in ("journal.json",) if only_journal else ("journal.json", "results.json"):
         with open(os.path.join(OUT, name), encoding="utf-8") as f:

@@ -29,7 +29,8 @@ fuzz-client-lib := $(libpbft-client-lib) $(addprefix -Wl$(fuzz-comma)--wrap=,rec
 fuzz-config-src := $(fuzz-common) $(libpbft-client-src)
 fuzz-config-lib := $(libpbft-client-lib)
 fuzz-kv-src := $(fuzz-common) userspace/libpbft/kv.c kmod/core/session.c
-fuzz-keys-src := $(fuzz-common) $(addprefix userspace/libpbft/,keytext.c crypto.c hash.c)
+fuzz-keys-src := $(fuzz-common) $(addprefix userspace/libpbft/,keytext.c crypto.c hash.c) \
+	kmod/siphash.c
 fuzz-keys-lib := -lcrypto
 fuzz-db-src := $(fuzz-common) $(fuzz-dir)/db.c $(pbftd-store-src) $(libpbft-client-src)
 fuzz-db-lib := $(pbftd-store-lib) $(libpbft-client-lib) -Wl,--wrap=pbft_store_precheck

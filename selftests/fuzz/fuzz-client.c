@@ -12,6 +12,7 @@
 #include "client-env.h"
 #include "core/frag.h"
 #include "libpbft/client.h"
+#include "libpbft/crypto.h"
 
 #define CLIENT	100
 #define REPLICAS_MAX	7
@@ -311,7 +312,7 @@ static void configure(void)
 	run.cluster.cfg.epoch = 1;
 	run.cluster.cfg.n = run.n;
 	run.cluster.cfg.f = run.f;
-	strcpy(run.cluster.mac, "hmac(sha256)");
+	strcpy(run.cluster.mac, PBFT_MAC_DEFAULT);
 	run.cluster.mtu = ENV_MTU;
 	run.cluster.n_replicas = run.n;
 	run.cluster.n_clients = 1;

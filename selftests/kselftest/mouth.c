@@ -13,10 +13,12 @@ static const struct pbft_node *node_of(const struct pbft_cluster *c, u32 id)
 	return id < c->n_replicas ? &c->replicas[id] : pbft_cluster_client(c, id);
 }
 
-static int derive_keys(struct mouth *m, const u8 private_key[32])
+static int derive_keys(struct mouth *m, enum pbft_mac_kind mac,
+		       const u8 private_key[32])
 {
 	const struct pbft_pair_id base = {
 		.cluster = m->wire.cluster, .epoch = m->wire.epoch, .self = m->self,
+		.mac = mac,
 	};
 	u8 public_key[32];
 	int rc = pbft_pubkey(public_key, private_key);
@@ -37,6 +39,7 @@ static int derive_keys(struct mouth *m, const u8 private_key[32])
 int mouth_open(struct mouth *m, const struct pbft_cluster *cluster, u32 self,
 	       const u8 private_key[32])
 {
+	enum pbft_mac_kind mac;
 	int rc;
 
 	memset(m, 0, sizeof(*m));
@@ -48,7 +51,9 @@ int mouth_open(struct mouth *m, const struct pbft_cluster *cluster, u32 self,
 	m->fd = -1;
 	if (!node_of(cluster, self))
 		return -ENOENT;
-	rc = derive_keys(m, private_key);
+	if (!pbft_mac_by_name(&mac, cluster->mac))
+		return -EPROTONOSUPPORT;
+	rc = derive_keys(m, mac, private_key);
 	if (rc)
 		return rc;
 	m->fd = socket(cluster->replicas[0].endpoint.ss_family,

@@ -187,7 +187,10 @@ static void put_good(struct fuzz *fz, u32 id, u32 who)
 		put(fz, id, fz->private_key[who], 32);
 		break;
 	case PBFT_A_MAC:
-		put(fz, id, "hmac(sha256)", 13);
+		if (pick(fz, 4))
+			put(fz, id, "siphash128", 11);
+		else
+			put(fz, id, "hmac(sha256)", 13);
 		break;
 	case PBFT_A_REPLICA:
 		put_nodes(fz, who);

@@ -105,7 +105,7 @@ const struct refusal set_new[] = {
 	  "the null service's reply must be at most 61440 bytes",
 	  U32(TOP, PBFT_A_NULL_REPLY, 61441)),
 	R("a MAC that is none", -EINVAL,
-	  "the MAC must be hmac(...), cmac(...) or blake2...",
+	  "the MAC must be siphash128, hmac(...), cmac(...) or blake2...",
 	  STR(TOP, PBFT_A_MAC, "sha256")),
 	R("a MAC the kernel does not know", -EINVAL,
 	  "this kernel cannot make MACs by the algorithm of that name",

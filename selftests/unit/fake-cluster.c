@@ -27,14 +27,16 @@ static int bind_socket(bool ipv6, struct pbft_node *node)
 
 static void set_tx_key(struct fake *fk, u32 i)
 {
-	struct pbft_pair_id pair = { fk->wire.cluster, fk->wire.epoch, i, FAKE_CLIENT };
+	struct pbft_pair_id pair = {
+		fk->wire.cluster, fk->wire.epoch, i, FAKE_CLIENT, fk->mac
+	};
 
 	pbft_pair_key(&pair, fk->r[i].private_key, fk->r[i].public_key,
 		      fk->client_node.public_key, fk->r[i].key_id, true,
 		      &fk->r[i].tx);
 }
 
-void fake_init(struct fake *fk, bool ipv6)
+void fake_init(struct fake *fk, bool ipv6, const char *mac)
 {
 	struct pbft_pair_id pair;
 	u32 i;
@@ -48,7 +50,9 @@ void fake_init(struct fake *fk, bool ipv6)
 	fk->cluster.cfg.f = 1;
 	fk->cluster.cfg.t_base = 60 * 1000000ull;
 	fk->cluster.mtu = PBFT_MTU_DEFAULT;
-	strcpy(fk->cluster.mac, "hmac(sha256)");
+	strcpy(fk->cluster.mac, mac);
+	if (!pbft_mac_by_name(&fk->mac, mac))
+		abort();
 	fk->wire.cluster = fk->cluster.cfg.cluster;
 	fk->wire.epoch = 1;
 	fk->wire.n = FAKE_N;
@@ -67,7 +71,9 @@ void fake_init(struct fake *fk, bool ipv6)
 		pbft_genkey(r->private_key);
 		pbft_pubkey(r->public_key, r->private_key);
 		memcpy(node->public_key, r->public_key, 32);
-		pair = (struct pbft_pair_id){ fk->wire.cluster, 1, i, FAKE_CLIENT };
+		pair = (struct pbft_pair_id){
+			fk->wire.cluster, 1, i, FAKE_CLIENT, fk->mac
+		};
 		pbft_pair_key(&pair, r->private_key, r->public_key,
 			      fk->client_node.public_key, 0, false, &r->rx);
 		set_tx_key(fk, i);

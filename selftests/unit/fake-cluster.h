@@ -53,6 +53,7 @@ struct fake_reply {
 struct fake {
 	struct pbft_cluster cluster;
 	struct pbft_wire_id wire;
+	enum pbft_mac_kind mac;
 	struct pbft_node client_node;
 	u8 client_private[32];
 	struct fake_replica r[FAKE_N];
@@ -73,7 +74,7 @@ struct fake {
 	u32 queued;
 };
 
-void fake_init(struct fake *fk, bool ipv6);
+void fake_init(struct fake *fk, bool ipv6, const char *mac);
 void fake_exit(struct fake *fk);
 /* Serve what has arrived. */
 void fake_serve(struct fake *fk);

@@ -52,11 +52,16 @@ static void op_done(void *arg, int err, u8 status, const void *result, u32 len)
 		memcpy(op->result, result, len);
 }
 
-static void start(void)
+static void start_with(const char *mac)
 {
-	fake_init(&fk, false);
+	fake_init(&fk, false, mac);
 	if (pbft_client_open(&client, &fk.cluster, FAKE_CLIENT, fk.client_private))
 		abort();
+}
+
+static void start(void)
+{
+	start_with(PBFT_MAC_DEFAULT);
 }
 
 static void finish(void)
@@ -169,12 +174,29 @@ static void test_ipv6(void)
 		return;
 	}
 	close(fd);
-	fake_init(&fk, true);
+	fake_init(&fk, true, PBFT_MAC_DEFAULT);
 	if (pbft_client_open(&client, &fk.cluster, FAKE_CLIENT, fk.client_private))
 		abort();
 	fk.r[0].way = FAKE_SILENT;
 	fk.r[1].way = FAKE_LIE;
 	ok(do_op("mixed") && fk.r[3].hellos, "both address families in one cluster");
+	finish();
+}
+
+/* As by SipHash, which all other tests have: whole, in fragments, new keys, a liar. */
+static void test_hmac(void)
+{
+	char big[8000];
+
+	memset(big, 'h', sizeof(big) - 1);
+	big[sizeof(big) - 1] = 0;
+	start_with("hmac(sha256)");
+	fk.r[2].way = FAKE_BAD_MAC;
+	ok(do_op("hmac") && do_op(big), "the same with HMAC-SHA256");
+	ok(!sum_malformed() && stats().replies_bad, "and only bad MACs are refused");
+	fk.r[0].key_id++;
+	fk.r[1].key_id++;
+	ok(do_op("new keys"), "with new keys, too");
 	finish();
 }
 
@@ -543,7 +565,7 @@ static void test_open(void)
 	struct pbft_client *c = NULL;
 	u8 other[32], zero[32] = { 0 };
 
-	fake_init(&fk, false);
+	fake_init(&fk, false, PBFT_MAC_DEFAULT);
 	pbft_genkey(other);
 	ok(pbft_client_open(&c, &fk.cluster, FAKE_CLIENT + 1, fk.client_private) ==
 	   -ENOENT, "a client that is not in the cluster");
@@ -557,7 +579,7 @@ static void test_open(void)
 	strcpy(fk.cluster.mac, "cmac(aes)");
 	ok(pbft_client_open(&c, &fk.cluster, FAKE_CLIENT, fk.client_private) ==
 	   -EPROTONOSUPPORT, "a MAC we do not have");
-	strcpy(fk.cluster.mac, "hmac(sha256)");
+	strcpy(fk.cluster.mac, PBFT_MAC_DEFAULT);
 	fk.cluster.replicas[1].endpoint.ss_family = 0;
 	ok(pbft_client_open(&c, &fk.cluster, FAKE_CLIENT, fk.client_private) ==
 	   -EDESTADDRREQ, "a replica without an endpoint");
@@ -568,6 +590,7 @@ int main(void)
 {
 	test_plain();
 	test_ipv6();
+	test_hmac();
 	test_liars();
 	test_too_few();
 	test_wrong_mac();

@@ -190,7 +190,7 @@ static void test_defaults(void)
 	cfg.n = 4;
 	cfg.f = 1;
 	ok(!memcmp(&c.cfg, &cfg, sizeof(cfg)), "the defaults are the core's");
-	ok(!strcmp(c.mac, "hmac(sha256)") && c.mtu == 1400, "Mac and Mtu have defaults");
+	ok(!strcmp(c.mac, "siphash128") && c.mtu == 1400, "Mac and Mtu have defaults");
 	ok(c.n_replicas == 4 && !c.n_clients, "four replicas, no client");
 	pbft_cluster_free(&c);
 	rc = parse(&c, HEAD REPLICAS

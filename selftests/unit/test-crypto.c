@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Crypto against published vectors (FIPS 180-4, RFC 4231, RFC 7748), key
- * derivation, the text form of keys and the private key file.
+ * Crypto against published vectors (FIPS 180-4, RFC 4231, RFC 7748, those of
+ * SipHash's reference implementation) and against OpenSSL's SipHash, key derivation, the text form of keys and the private key file.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
 
 #include "core/kdf.h"
 #include "libpbft/crypto.h"
@@ -78,9 +81,29 @@ static size_t repeat(u8 *out, const char *hex, int times)
 	return len;
 }
 
+/* @mac is that of @len bytes under @k, which takes no other. */
+static void test_refuses(const struct pbft_mac_key *k, const u8 *data, size_t len,
+			 u8 mac[PBFT_MAC_LEN])
+{
+	struct pbft_mac_key none = { .kind = k->kind };
+	u32 i;
+
+	ok(pbft_mac_ok(k, data, len, mac), "a right MAC is accepted");
+	ok(pbft_mac_ok(k, data, len, mac), "and accepted again: a key is not used up");
+	ok(!pbft_mac_ok(k, data, len - 1, mac), "of shorter data it is refused");
+	for (i = 0; i < PBFT_MAC_LEN * 8; i++) {
+		mac[i / 8] ^= 1 << i % 8;
+		if (pbft_mac_ok(k, data, len, mac))
+			break;
+		mac[i / 8] ^= 1 << i % 8;
+	}
+	ok(i == PBFT_MAC_LEN * 8, "with any one bit flipped it is refused");
+	ok(!pbft_mac_ok(&none, data, len, mac), "a key never set accepts nothing");
+}
+
 static void test_hmac(void)
 {
-	struct pbft_mac_key k, none = { .valid = false };
+	struct pbft_mac_key k;
 	u8 key[256], data[256], mac[PBFT_MAC_LEN];
 	size_t klen, dlen = 0;
 	u32 i;
@@ -88,22 +111,107 @@ static void test_hmac(void)
 	for (i = 0; i < ARRAY_SIZE(hmacs); i++) {
 		klen = repeat(key, hmacs[i].key, hmacs[i].key_repeat);
 		dlen = repeat(data, hmacs[i].data, hmacs[i].data_repeat);
-		pbft_mac_key_set(&k, key, klen);
+		pbft_mac_key_set(&k, PBFT_MAC_HMAC_SHA256, key, klen);
 		pbft_mac(&k, data, dlen, mac);
 		ok(is_hex(mac, sizeof(mac), hmacs[i].mac),
 		   "HMAC-SHA256, RFC 4231 test case %u", i + 1);
 	}
-	ok(pbft_mac_ok(&k, data, dlen, mac), "a right MAC is accepted");
-	ok(pbft_mac_ok(&k, data, dlen, mac), "and accepted again: a key is not used up");
-	ok(!pbft_mac_ok(&k, data, dlen - 1, mac), "of shorter data it is refused");
-	for (i = 0; i < PBFT_MAC_LEN * 8; i++) {
-		mac[i / 8] ^= 1 << i % 8;
-		if (pbft_mac_ok(&k, data, dlen, mac))
-			break;
-		mac[i / 8] ^= 1 << i % 8;
+	test_refuses(&k, data, dlen, mac);
+}
+
+/* Key 00 01 .. 0f, of the message 00 01 .. so long. */
+static const struct {
+	u32 len;
+	const char *mac;
+} siphashes[] = {
+	{ 0, "a3817f04ba25a8e66df67214c7550293" },
+	{ 1, "da87c1d86b99af44347659119b22fc45" },
+	{ 7, "a1f1ebbed8dbc153c0b84aa61ff08239" },
+	{ 8, "3b62a9ba6258f5610f83e264f31497b4" },
+	{ 15, "5493e99933b0a8117e08ec0f97cfc3d9" },
+	{ 16, "6ee2a4ca67b054bbfd3315bf85230577" },
+	{ 63, "5150d1772f50834a503e069a973fbd7c" },
+};
+
+/* SHA-256 of all 64 published MACs, lengths 0 to 63, one after the other. */
+#define SIPHASHES_SHA256	\
+	"ecfaa9fe47ff788fa834a9863ea2715a2880cd37d2b8c3c194402838428119b9"
+
+static void test_siphash_vectors(void)
+{
+	u8 key[32], data[64], all[64][PBFT_MAC_LEN];
+	struct pbft_iov iov = { all, sizeof(all) };
+	struct pbft_mac_key k;
+	struct pbft_digest d;
+	u32 i;
+
+	for (i = 0; i < 64; i++)
+		data[i] = i;
+	/* what comes after the first 16 bytes of a derived key is of no account */
+	memcpy(key, data, 32);
+	pbft_mac_key_set(&k, PBFT_MAC_SIPHASH, key, sizeof(key));
+	for (i = 0; i < 64; i++)
+		pbft_mac(&k, data, i, all[i]);
+	for (i = 0; i < ARRAY_SIZE(siphashes); i++)
+		ok(is_hex(all[siphashes[i].len], PBFT_MAC_LEN, siphashes[i].mac),
+		   "SipHash-2-4-128, published vector for %u bytes", siphashes[i].len);
+	pbft_hash(&d, &iov, 1);
+	ok(is_hex(d.b, 32, SIPHASHES_SHA256), "and all 64 of them");
+	test_refuses(&k, data, 63, all[63]);
+}
+
+/* false: OpenSSL did not do it. */
+static bool openssl_siphash(const u8 *key, const u8 *data, size_t len, u8 out[16])
+{
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
+	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+	size_t size = 16, got = 0;
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+		OSSL_PARAM_construct_end(),
+	};
+	bool good = ctx && EVP_MAC_init(ctx, key, 16, params) == 1 &&
+		    EVP_MAC_update(ctx, data, len) == 1 &&
+		    EVP_MAC_final(ctx, out, &got, 16) == 1 && got == 16;
+
+	EVP_MAC_CTX_free(ctx);
+	EVP_MAC_free(mac);
+	return good;
+}
+
+/* Lengths 0 to 300, which is past where its low byte wraps; at all alignments. */
+static void test_siphash_openssl(unsigned int seed)
+{
+	u8 key[32], room[300 + 2 * 8], want[16], got[16 + 8];
+	u32 len, at, i, same = 0, compared = 0;
+	struct pbft_mac_key k;
+
+	for (len = 0; len <= 300; len++) {
+		for (i = 0; i < sizeof(key); i++)
+			key[i] = rand_r(&seed);
+		for (i = 0; i < sizeof(room); i++)
+			room[i] = rand_r(&seed);
+		pbft_mac_key_set(&k, PBFT_MAC_SIPHASH, key, sizeof(key));
+		for (at = 0; at < 8; at++) {
+			pbft_mac(&k, room + at, len, got + at);
+			compared += openssl_siphash(key, room + at, len, want);
+			same += !memcmp(want, got + at, sizeof(want));
+		}
 	}
-	ok(i == PBFT_MAC_LEN * 8, "with any one bit flipped it is refused");
-	ok(!pbft_mac_ok(&none, data, dlen, mac), "a key never set accepts nothing");
+	ok(compared == 301 * 8 && same == compared,
+	   "OpenSSL's SipHash gives the same: %u of %u", same, compared);
+}
+
+static void test_mac_names(void)
+{
+	enum pbft_mac_kind kind;
+
+	ok(pbft_mac_by_name(&kind, "siphash128") && kind == PBFT_MAC_SIPHASH &&
+	   pbft_mac_by_name(&kind, "hmac(sha256)") && kind == PBFT_MAC_HMAC_SHA256,
+	   "the MACs there are, by name");
+	ok(!pbft_mac_by_name(&kind, "cmac(aes)") && !pbft_mac_by_name(&kind, "") &&
+	   !pbft_mac_by_name(&kind, "siphash") && !pbft_mac_by_name(&kind, "SipHash128"),
+	   "and no other");
 }
 
 static void test_x25519(void)
@@ -138,10 +246,10 @@ static void test_x25519(void)
 }
 
 /* Two nodes that derive each for itself must meet, direction by direction. */
-static void test_pair_keys(void)
+static void test_pair_keys(enum pbft_mac_kind kind)
 {
-	struct pbft_pair_id ab = { 0x1122334455667788, 3, 1, 100 };
-	struct pbft_pair_id ba = { 0x1122334455667788, 3, 100, 1 };
+	struct pbft_pair_id ab = { 0x1122334455667788, 3, 1, 100, kind };
+	struct pbft_pair_id ba = { 0x1122334455667788, 3, 100, 1, kind };
 	struct pbft_mac_key tx, rx, back, other;
 	u8 a[32], b[32], pub_a[32], pub_b[32], mac[PBFT_MAC_LEN];
 
@@ -164,12 +272,18 @@ static void test_pair_keys(void)
 	ba.cluster++;
 	pbft_pair_key(&ba, b, pub_b, pub_a, 0, false, &other);
 	ok(!pbft_mac_ok(&other, "message", 7, mac), "another cluster is another key");
+	ba.cluster--;
+	ba.mac = !kind;
+	pbft_pair_key(&ba, b, pub_b, pub_a, 0, false, &other);
+	ok(!pbft_mac_ok(&other, "message", 7, mac), "another MAC is another MAC");
 }
 
 /* The derivation byte for byte: HMAC(shared, label cluster epoch from to ...). */
-static void test_kdf_layout(void)
+static void test_kdf_layout(enum pbft_mac_kind kind)
 {
-	struct pbft_pair_id id = { 0x0807060504030201, 0x0c0b0a09, 0x100f0e0d, 0x14131211 };
+	struct pbft_pair_id id = {
+		0x0807060504030201, 0x0c0b0a09, 0x100f0e0d, 0x14131211, kind
+	};
 	struct pbft_mac_key got, want;
 	u8 shared[32], pub[32], peer[32], text[104], key[32], mac[16], mac2[16];
 	struct pbft_iov iov[2];
@@ -200,7 +314,7 @@ static void test_kdf_layout(void)
 	memcpy(key, d.b, 32);
 	iov[1] = (struct pbft_iov){ key, 32 };
 	pbft_hash(&d, iov, 2);
-	pbft_mac_key_set(&want, d.b, 32);
+	pbft_mac_key_set(&want, kind, d.b, 32);
 	pbft_mac(&want, "x", 1, mac);
 	pbft_pair_key_shared(&id, shared, pub, peer, 5, true, &got);
 	pbft_mac(&got, "x", 1, mac2);
@@ -293,13 +407,21 @@ static void test_file(void)
 	   "refused: a directory");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	unsigned int seed = argc > 1 ? strtoul(argv[1], NULL, 0) : 1;
+
+	diag("seed %u: unit-crypto SEED", seed);
 	test_hash();
 	test_hmac();
+	test_siphash_vectors();
+	test_siphash_openssl(seed);
+	test_mac_names();
 	test_x25519();
-	test_pair_keys();
-	test_kdf_layout();
+	test_pair_keys(PBFT_MAC_SIPHASH);
+	test_pair_keys(PBFT_MAC_HMAC_SHA256);
+	test_kdf_layout(PBFT_MAC_SIPHASH);
+	test_kdf_layout(PBFT_MAC_HMAC_SHA256);
 	test_text();
 	test_file();
 	return done_testing();

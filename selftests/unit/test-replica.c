@@ -388,6 +388,25 @@ static void test_sizes(void)
 	}
 }
 
+static bool heard_wrong_macs(void)
+{
+	return pbft_replica_stats(nodes[3].r)->drops[PBFT_DROP_MAC] > 10;
+}
+
+/* All by HMAC; then one who goes by the default while the others do not. */
+static void test_hmac(void)
+{
+	ok(start_all(4, "Timeout = 5s\nMac = hmac(sha256)\n") &&
+	   submit(50, 100, 60000 * MS) && submit(2, 20000, 60000 * MS) &&
+	   run(all_even, 20000 * MS), "four replicas with HMAC-SHA256 agree");
+	kill_replica(3);
+	strcpy(tc.cluster.mac, PBFT_MAC_DEFAULT);
+	ok(start(3, false) && run(heard_wrong_macs, 60000 * MS),
+	   "one with another MAC hears nobody");
+	ok(submit(20, 100, 60000 * MS), "and is not missed");
+	stop_all();
+}
+
 static void test_refusals(void)
 {
 	struct pbft_replica_config cfg = { .cluster = &tc.cluster, .ops = &ops };
@@ -402,6 +421,10 @@ static void test_refusals(void)
 	ok(pbft_replica_create(&r, &cfg, err, sizeof(err)) == -ENOENT,
 	   "an id beyond the cluster: %s", err);
 	cfg.self = 1;
+	strcpy(tc.cluster.mac, "cmac(aes)");
+	ok(pbft_replica_create(&r, &cfg, err, sizeof(err)) == -EOPNOTSUPP,
+	   "a MAC we do not have: %s", err);
+	strcpy(tc.cluster.mac, PBFT_MAC_DEFAULT);
 	ok(!pbft_replica_create(&r, &cfg, err, sizeof(err)), "the right one");
 	ok(pbft_replica_create(&twice, &cfg, err, sizeof(err)) == -EADDRINUSE,
 	   "an endpoint in use: %s", err);
@@ -419,5 +442,6 @@ int main(void)
 	test_dead_primary();
 	test_equivocation();
 	test_sizes();
+	test_hmac();
 	return done_testing();
 }

@@ -71,7 +71,7 @@ enum pbft_attr {
 	PBFT_A_SELF,		/* u32: our replica id */
 	PBFT_A_PRIVATE_KEY,	/* 32 bytes; write-only */
 	PBFT_A_PUBLIC_KEY,	/* 32 bytes: of PBFT_A_PRIVATE_KEY; GET only */
-	PBFT_A_MAC,		/* string: crypto API name, default "hmac(sha256)" */
+	PBFT_A_MAC,		/* string: "siphash128" (default), or a crypto API name */
 	PBFT_A_MTU,		/* u32: bytes of UDP payload */
 	PBFT_A_CHECKPOINT_INTERVAL,	/* u32: K */
 	PBFT_A_WINDOW,		/* u32: L */

@@ -61,7 +61,9 @@ static int open_socket(struct pbft_client *c)
 static int open_peer(struct pbft_client *c, u32 i, const u8 private_key[32])
 {
 	const struct pbft_node *node = &c->cluster->replicas[i];
-	struct pbft_pair_id pair = { c->wire.cluster, c->wire.epoch, c->id, i };
+	struct pbft_pair_id pair = {
+		c->wire.cluster, c->wire.epoch, c->id, i, c->mac
+	};
 	struct peer *p = &c->peers[i];
 	int ret;
 
@@ -130,18 +132,20 @@ int pbft_client_open(struct pbft_client **client,
 		     const u8 private_key[32])
 {
 	const struct pbft_node *self = pbft_cluster_client(cluster, id);
+	enum pbft_mac_kind mac;
 	struct pbft_client *c;
 	int ret;
 
 	if (!self)
 		return -ENOENT;
-	if (strcmp(cluster->mac, "hmac(sha256)"))
+	if (!pbft_mac_by_name(&mac, cluster->mac))
 		return -EPROTONOSUPPORT;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
 	c->cluster = cluster;
 	c->id = id;
+	c->mac = mac;
 	c->n = cluster->n_replicas;
 	c->f = cluster->cfg.f;
 	c->q = pbft_quorum(c->n, c->f);
@@ -214,7 +218,7 @@ const char *pbft_client_strerror(int err)
 	case -EKEYREJECTED:
 		return "the private key is not this client's, or a replica's public key is no Curve25519 key";
 	case -EPROTONOSUPPORT:
-		return "the cluster's MAC is not hmac(sha256), the one this library has";
+		return "the cluster's MAC is none of those that this library has: " PBFT_MAC_NAMES;
 	case -EDESTADDRREQ:
 		return "a replica in the cluster file has no endpoint";
 	case -ETIMEDOUT:

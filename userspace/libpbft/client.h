@@ -37,8 +37,8 @@ struct pbft_client_stats {
  *
  * Return 0 or -errno; -ENOENT: @id is not in the cluster; -EKEYREJECTED: the
  * key is not the one in the cluster file, or a replica's public key is no good;
- * -EPROTONOSUPPORT: the cluster's MAC is not hmac(sha256); -EDESTADDRREQ: a
- * replica has no endpoint.
+ * -EPROTONOSUPPORT: the cluster's MAC is neither siphash128 nor hmac(sha256);
+ * -EDESTADDRREQ: a replica has no endpoint.
  */
 int pbft_client_open(struct pbft_client **client,
 		     const struct pbft_cluster *cluster, u32 id,

@@ -112,6 +112,7 @@ struct pbft_client {
 	const struct pbft_cluster *cluster;
 	struct pbft_wire_id wire;
 	u32 id, n, f, q;
+	enum pbft_mac_kind mac;
 	u8 public_key[32];
 	int fd;
 	u64 session;

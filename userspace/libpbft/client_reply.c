@@ -26,7 +26,7 @@ static bool authentic(struct pbft_client *c, const void *data,
 		      const struct pbft_head *head)
 {
 	struct pbft_pair_id pair = {
-		c->wire.cluster, c->wire.epoch, c->id, head->sender
+		c->wire.cluster, c->wire.epoch, c->id, head->sender, c->mac
 	};
 	struct peer *p = &c->peers[head->sender];
 	const u8 *mac = (const u8 *)data + head->len;

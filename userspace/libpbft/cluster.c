@@ -536,7 +536,7 @@ int pbft_cluster_parse(struct pbft_cluster *c, const char *name,
 	pbft_config_default(&c->cfg);
 	c->cfg.epoch = 1;
 	c->mtu = PBFT_MTU_DEFAULT;
-	strcpy(c->mac, "hmac(sha256)");
+	strcpy(c->mac, PBFT_MAC_DEFAULT);
 	set_inih();
 	bad = ini_parse_stream(next_line, &p, on_key, &p);
 	if (bad && !p.rc)

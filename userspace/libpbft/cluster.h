@@ -7,7 +7,7 @@
  *	Id = 0x1f2e3d4c5b6a7988		# 64 bits, not 0
  *	Epoch = 1			# default 1
  *	Faults = 1			# default (n - 1) / 3
- *	Mac = hmac(sha256)		# default
+ *	Mac = siphash128		# default; or one of the crypto API
  *	Mtu = 1400			# bytes of UDP payload
  *	CheckpointInterval = 64
  *	Window = 256

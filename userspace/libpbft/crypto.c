@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Key pairs, pairwise MAC keys and MACs, on libcrypto.
+ * Key pairs, pairwise MAC keys and MACs, on libcrypto; SipHash is our own.
  *
- * MACs use the low-level SHA-256 functions although OpenSSL 3 calls them
- * deprecated: a context is plain memory that can be copied, so a MAC starts
+ * HMACs use the low-level SHA-256 functions although OpenSSL 3 calls them
+ * deprecated: a context is plain memory that can be copied, so a HMAC starts
  * from the precomputed state of its key, with no object to fetch or allocate.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -20,10 +20,22 @@
 
 #define HMAC_BLOCK	64
 
-_Static_assert(2 * sizeof(SHA256_CTX) == sizeof(((struct pbft_mac_key *)0)->state),
+_Static_assert(2 * sizeof(SHA256_CTX) == sizeof(((struct pbft_mac_key *)0)->hmac),
 	       "struct pbft_mac_key holds two SHA256_CTX");
+_Static_assert(PBFT_SIPHASH_LEN == PBFT_MAC_LEN, "SipHash gives a whole MAC");
 
 /* ---- MACs ----------------------------------------------------------- */
+
+bool pbft_mac_by_name(enum pbft_mac_kind *kind, const char *name)
+{
+	if (!strcmp(name, PBFT_SIPHASH_NAME))
+		*kind = PBFT_MAC_SIPHASH;
+	else if (!strcmp(name, "hmac(sha256)"))
+		*kind = PBFT_MAC_HMAC_SHA256;
+	else
+		return false;
+	return true;
+}
 
 static void pad_state(u8 *state, const u8 key[HMAC_BLOCK], u8 pad)
 {
@@ -40,7 +52,7 @@ static void pad_state(u8 *state, const u8 key[HMAC_BLOCK], u8 pad)
 	explicit_bzero(&ctx, sizeof(ctx));
 }
 
-void pbft_mac_key_set(struct pbft_mac_key *k, const u8 *key, size_t len)
+static void hmac_key_set(struct pbft_mac_key *k, const u8 *key, size_t len)
 {
 	u8 block[HMAC_BLOCK] = { 0 };
 
@@ -48,9 +60,8 @@ void pbft_mac_key_set(struct pbft_mac_key *k, const u8 *key, size_t len)
 		SHA256(key, len, block);
 	else
 		memcpy(block, key, len);
-	pad_state(k->state, block, 0x36);
-	pad_state(k->state + sizeof(SHA256_CTX), block, 0x5c);
-	k->valid = true;
+	pad_state(k->hmac, block, 0x36);
+	pad_state(k->hmac + sizeof(SHA256_CTX), block, 0x5c);
 	explicit_bzero(block, sizeof(block));
 }
 
@@ -59,12 +70,23 @@ static void hmac(const struct pbft_mac_key *k, const void *data, size_t len,
 {
 	SHA256_CTX ctx;
 
-	memcpy(&ctx, k->state, sizeof(ctx));
+	memcpy(&ctx, k->hmac, sizeof(ctx));
 	SHA256_Update(&ctx, data, len);
 	SHA256_Final(out, &ctx);
-	memcpy(&ctx, k->state + sizeof(ctx), sizeof(ctx));
+	memcpy(&ctx, k->hmac + sizeof(ctx), sizeof(ctx));
 	SHA256_Update(&ctx, out, SHA256_DIGEST_LENGTH);
 	SHA256_Final(out, &ctx);
+}
+
+void pbft_mac_key_set(struct pbft_mac_key *k, enum pbft_mac_kind kind,
+		      const u8 *key, size_t len)
+{
+	if (kind == PBFT_MAC_SIPHASH)
+		pbft_siphash_key_set(&k->sip, key);
+	else
+		hmac_key_set(k, key, len);
+	k->kind = kind;
+	k->valid = true;
 }
 
 void pbft_mac(const struct pbft_mac_key *k, const void *data, size_t len,
@@ -72,6 +94,10 @@ void pbft_mac(const struct pbft_mac_key *k, const void *data, size_t len,
 {
 	u8 full[SHA256_DIGEST_LENGTH];
 
+	if (k->kind == PBFT_MAC_SIPHASH) {
+		pbft_siphash(&k->sip, data, len, mac);
+		return;
+	}
 	hmac(k, data, len, full);
 	memcpy(mac, full, PBFT_MAC_LEN);
 }
@@ -79,12 +105,12 @@ void pbft_mac(const struct pbft_mac_key *k, const void *data, size_t len,
 bool pbft_mac_ok(const struct pbft_mac_key *k, const void *data, size_t len,
 		 const u8 mac[PBFT_MAC_LEN])
 {
-	u8 full[SHA256_DIGEST_LENGTH];
+	u8 want[PBFT_MAC_LEN];
 
 	if (!k->valid)
 		return false;
-	hmac(k, data, len, full);
-	return !CRYPTO_memcmp(full, mac, PBFT_MAC_LEN);
+	pbft_mac(k, data, len, want);
+	return !CRYPTO_memcmp(want, mac, PBFT_MAC_LEN);
 }
 
 /* ---- Curve25519 ----------------------------------------------------- */
@@ -178,9 +204,9 @@ void pbft_pair_key_shared(const struct pbft_pair_id *id, const u8 shared[32],
 	else
 		pbft_kdf_fill(&kdf, id->cluster, id->epoch, id->peer, peer_public,
 			      id->self, own_public, key_id);
-	pbft_mac_key_set(&secret, shared, PBFT_CURVE_KEY_LEN);
+	hmac_key_set(&secret, shared, PBFT_CURVE_KEY_LEN);
 	hmac(&secret, &kdf, sizeof(kdf), key);
-	pbft_mac_key_set(out, key, sizeof(key));
+	pbft_mac_key_set(out, id->mac, key, sizeof(key));
 	explicit_bzero(key, sizeof(key));
 	explicit_bzero(&secret, sizeof(secret));
 }

@@ -3,6 +3,7 @@
 #ifndef PBFT_CRYPTO_H
 #define PBFT_CRYPTO_H
 
+#include "siphash.h"
 #include "core/types.h"
 #include "core/hash.h"
 #include "core/wire.h"
@@ -26,16 +27,34 @@ int pbft_pubkey(u8 public_key[32], const u8 private_key[32]);
 int pbft_key_load(const char *path, bool lax, u8 private_key[32],
 		  char *errbuf, size_t errlen);
 
+#define PBFT_MAC_DEFAULT	PBFT_SIPHASH_NAME
+/* For a person: the names that pbft_mac_by_name() knows. */
+#define PBFT_MAC_NAMES		PBFT_SIPHASH_NAME " and hmac(sha256)"
+
+enum pbft_mac_kind {
+	PBFT_MAC_SIPHASH,
+	PBFT_MAC_HMAC_SHA256,
+};
+
+/* By the name in the cluster file. false: userspace has none of that name. */
+bool pbft_mac_by_name(enum pbft_mac_kind *kind, const char *name);
+
 /*
- * One direction of one pair, ready to use: HMAC-SHA256 with inner and outer
- * state precomputed, so that a MAC costs no key schedule and no allocation.
+ * One direction of one pair, ready to use: of HMAC-SHA256 inner and outer state
+ * are precomputed, so that a MAC costs no key schedule and no allocation.
  */
 struct pbft_mac_key {
-	u8 state[2 * 112];	/* two SHA256_CTX: after ipad, after opad */
+	union {
+		struct pbft_siphash_key sip;
+		u8 hmac[2 * 112];	/* two SHA256_CTX: after ipad, after opad */
+	};
+	u8 kind;		/* enum pbft_mac_kind */
 	bool valid;
 };
 
-void pbft_mac_key_set(struct pbft_mac_key *k, const u8 *key, size_t len);
+/* For SipHash @len is PBFT_SIPHASH_KEY_LEN at least, of which no more is taken. */
+void pbft_mac_key_set(struct pbft_mac_key *k, enum pbft_mac_kind kind,
+		      const u8 *key, size_t len);
 void pbft_mac(const struct pbft_mac_key *k, const void *data, size_t len,
 	      u8 mac[PBFT_MAC_LEN]);
 /* Constant time. */
@@ -46,6 +65,7 @@ struct pbft_pair_id {
 	u64 cluster;
 	u32 epoch;
 	u32 self, peer;		/* node ids */
+	enum pbft_mac_kind mac;
 };
 
 /* X25519. -EKEYREJECTED for a public key of low order. */

@@ -108,7 +108,7 @@ static void derive(struct pbft_replica *r, struct rep_peer *p, u8 key_id, bool t
 		   struct rep_key *out)
 {
 	const struct pbft_pair_id id = {
-		r->wire.cluster, r->wire.epoch, r->self, p->id
+		r->wire.cluster, r->wire.epoch, r->self, p->id, r->mac
 	};
 
 	out->id = key_id;

@@ -268,9 +268,9 @@ static int create(struct pbft_replica *r, const struct pbft_replica_config *cfg,
 		snprintf(err, errlen, "the cluster has no replica %u", cfg->self);
 		return -ENOENT;
 	}
-	if (strcmp(c->mac, "hmac(sha256)")) {
+	if (!pbft_mac_by_name(&r->mac, c->mac)) {
 		snprintf(err, errlen,
-			 "the userspace replica has no MAC \"%s\", only hmac(sha256)",
+			 "the userspace replica has no MAC \"%s\", only " PBFT_MAC_NAMES,
 			 c->mac);
 		return -EOPNOTSUPP;
 	}

@@ -77,6 +77,7 @@ struct pbft_replica {
 	struct pbft_wire_id wire;
 	u32 self;
 	u32 mtu;
+	enum pbft_mac_kind mac;
 	u8 private_key[32], public_key[32];
 	u8 key_id;		/* generation of what we send */
 	u64 view;		/* as far as the outbox told: for HELLO-ACK */

@@ -11,7 +11,9 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.dirname(os.path.dirname(HERE))
 B = os.path.join(TOP, os.environ.get("B", "build"))
 BIN = os.path.join(B, "bin")
-OUT = os.path.join(B, "bench")
+DEFAULT_MAC = "siphash128"
+MAC = os.environ.get("BENCH_MAC", DEFAULT_MAC)
+OUT = os.path.join(B, "bench" if MAC == DEFAULT_MAC else "bench-" + re.sub(r"\W", "-", MAC))
 QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
 
 

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 
-from .common import BIN, QUICK, figure, median, pooled, ratio, run, say, spread, wait_for
+from .common import BIN, MAC, QUICK, figure, median, pooled, ratio, run, say, spread, wait_for
 
 N = 4
 CLIENTS = "100-355"
@@ -81,7 +81,7 @@ class Service:
     def configure(self, ports):
         where = ",".join(f"{i}=127.0.0.1:{ports[i]}" for i in range(N))
         text = run([os.path.join(BIN, "pbftctl"), "genconf", "--replica", where,
-                    "--clients", CLIENTS, "--keys", self.dir,
+                    "--clients", CLIENTS, "--keys", self.dir, "--set", f"Mac={MAC}",
                     "--set", "Timeout=5s", "--set", "Heartbeat=600s"], LIMIT)
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(text)

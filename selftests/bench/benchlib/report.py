@@ -2,7 +2,7 @@
 """The results for people: a Markdown page and plots by gnuplot."""
 import os
 
-from .common import OUT, run
+from .common import MAC, OUT, run
 from .tables import NOISY, cdf
 
 
@@ -75,7 +75,7 @@ def phase_table(phases):
 def page(r):
     s = r["summary"]
     lines = ["# Performance", "",
-             f"Made by `{r['command']}` on {r['date']}; {r['machine']}.", "",
+             f"Made by `{r['command']}` on {r['date']}; {r['machine']}. The MAC is {MAC}.", "",
              "Ratios are of one run on one machine, taken round by round. ± is the distance",
              "between the quartiles of the repetitions, and a star marks one of more than",
              f"{NOISY:.0%} of its median: do not build on it. Absolute times stand beside",

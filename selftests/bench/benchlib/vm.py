@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 
-from .common import B, QUICK, TOP, Failed, remembered
+from .common import B, MAC, QUICK, TOP, Failed, remembered
 
 VM = os.path.join(TOP, "scripts/vm/vm")
 # As every x86 of the last fifteen years: hashes by SSSE3 at least.
@@ -32,7 +32,7 @@ class Guest:
         self.loads, self.trace, self.transfers = [], [], []
         self.numbers = collections.defaultdict(list)    # bounce, mac: ns for one
         self.n = n
-        settings = [f"{k}={v}" for k, v in {"N": n, **settings}.items()]
+        settings = [f"{k}={v}" for k, v in {"N": n, "MAC": MAC, **settings}.items()]
         self.parse(remembered(f"VM: {title}",
                               lambda: self.boot(plan, settings, icount, smp, limit)), title)
 

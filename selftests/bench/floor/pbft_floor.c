@@ -8,7 +8,7 @@
  * One socket for each namespace, told what to do by /proc/net/pbft_floor:
  *	open ADDRESS PORT REPLY		answer requests by so many bytes
  *	bounce ADDRESS PORT HOPS SIZE	to another such socket and back; HOPS even
- *	mac SIZE COUNT			hmac(sha256) over so many bytes
+ *	mac NAME SIZE COUNT		siphash128, or one of the crypto API
  * Reading it gives the result of the last command, "NANOSECONDS COUNT", or a
  * sentence why there is none. For test machines only: it answers anybody.
  */
@@ -29,11 +29,13 @@
 #include <net/netns/generic.h>
 #include <net/route.h>
 #include "compat.h"
+#include "siphash.c"	/* the module's own object is part of another module */
 
 #define HEADROOM	ALIGN(LL_MAX_HEADER + sizeof(struct iphdr) + \
 			      sizeof(struct udphdr), 8)
 #define SIZE_MAX_BYTES	8192u
 #define COUNT_MAX	10000000u
+#define MAC_KEY_LEN	32
 #define BALL_SECONDS	120
 #define BALL_MAGIC	0x62616c6cu
 #define FILE_NAME	"pbft_floor"
@@ -206,49 +208,79 @@ static const char *do_bounce(struct floor_net *fn, __be32 addr, u32 port,
 	return NULL;
 }
 
-static const char *do_mac(struct floor_net *fn, u32 size, u32 count)
+static bool tfm_macs(struct crypto_shash *tfm, const void *data, u32 size,
+		     u32 count)
 {
-	static const u8 key[32] = { 1 };
-	struct crypto_shash *tfm = crypto_alloc_shash("hmac(sha256)", 0, 0);
-	const char *error = "a MAC failed";
 	u8 mac[HASH_MAX_DIGESTSIZE];
-	u64 started;
-	void *data;
 	u32 i;
 
-	if (IS_ERR(tfm))
-		return "this kernel has no hmac(sha256)";
-	data = kzalloc(size + 1, GFP_KERNEL);
-	if (!data || crypto_shash_setkey(tfm, key, sizeof(key)))
-		goto out;
-	started = ktime_get_ns();
 	for (i = 0; i < count; i++) {
 		SHASH_DESC_ON_STACK(desc, tfm);
 
 		desc->tfm = tfm;
 		if (crypto_shash_digest(desc, data, size, mac))
-			goto out;
+			return false;
 		cond_resched();
 	}
+	return true;
+}
+
+static void siphash_macs(const struct pbft_siphash_key *sip, u8 *data, u32 size,
+			 u32 count)
+{
+	u8 mac[PBFT_SIPHASH_LEN];
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		pbft_siphash(sip, data, size, mac);
+		data[0] = mac[0];	/* each depends on the one before */
+		cond_resched();
+	}
+}
+
+static const char *do_mac(struct floor_net *fn, const char *name, u32 size,
+			  u32 count)
+{
+	static const u8 key[MAC_KEY_LEN] = { 1 };
+	const char *error = "a MAC failed";
+	struct crypto_shash *tfm = NULL;
+	struct pbft_siphash_key sip;
+	u64 started;
+	void *data;
+
+	if (strcmp(name, PBFT_SIPHASH_NAME))
+		tfm = crypto_alloc_shash(name, 0, 0);
+	if (IS_ERR(tfm))
+		return "this kernel has no MAC of that name";
+	pbft_siphash_key_set(&sip, key);
+	data = kzalloc(size + 1, GFP_KERNEL);
+	if (!data || (tfm && crypto_shash_setkey(tfm, key, sizeof(key))))
+		goto out;
+	started = ktime_get_ns();
+	if (!tfm)
+		siphash_macs(&sip, data, size, count);
+	else if (!tfm_macs(tfm, data, size, count))
+		goto out;
 	fn->ns = ktime_get_ns() - started;
 	fn->count = count;
 	error = NULL;
 out:
 	kfree(data);
-	crypto_free_shash(tfm);
+	if (tfm)
+		crypto_free_shash(tfm);
 	return error;
 }
 
 static const char *command(struct floor_net *fn, const char *text)
 {
-	char address[16];
+	char address[16], name[32];
 	__be32 addr = 0;
 	u32 a, b, c;
 
-	if (sscanf(text, "mac %u %u", &a, &b) == 2)
+	if (sscanf(text, "mac %31s %u %u", name, &a, &b) == 3)
 		return a > SIZE_MAX_BYTES || !b || b > COUNT_MAX ?
 			"mac: at most 8192 bytes, 1 to 10000000 times" :
-			do_mac(fn, a, b);
+			do_mac(fn, name, a, b);
 	if (sscanf(text, "open %15s %u %u", address, &a, &b) == 3) {
 		if (!in4_pton(address, -1, (u8 *)&addr, -1, NULL) || !a ||
 		    a > 65535 || b > SIZE_MAX_BYTES)
