@@ -12,6 +12,7 @@
 #define DB_CLIENT	100u	/* and the next: the clients that have sessions */
 #define DB_MAP_SIZE	(32u << 20)
 #define DB_FILE_MAX	(8u << 20)
+#define DB_INTERVAL	30u	/* batches from checkpoint to checkpoint */
 
 struct fuzz_db {
 	char dir[64];		/* below TMPDIR; goes when the program ends */
@@ -19,7 +20,7 @@ struct fuzz_db {
 	size_t len;
 };
 
-/* A new database, after @batches batches of one request each and a checkpoint. */
+/* A new database, after @batches batches of one request each, and checkpoints. */
 void db_make(struct fuzz_db *db, u32 batches);
 void db_restore(const struct fuzz_db *db);
 

@@ -86,7 +86,9 @@ static void alter(struct fuzz_in *in, MDB_txn *txn, MDB_dbi dbi, u8 *key, size_t
 
 static void alter_records(struct fuzz_in *in)
 {
-	static const char * const dbs[] = { "meta", "kv", "leaf", "session", "reply", "tree", "stage" };
+	static const char * const dbs[] = {
+		"meta", "kv", "leaf", "session", "reply", "tree", "stage", "undo"
+	};
 	u32 edits = 1 + fuzz_below(in, 4);
 	u8 key[512] = {};
 	MDB_env *env;
@@ -94,7 +96,7 @@ static void alter_records(struct fuzz_in *in)
 	MDB_dbi dbi;
 
 	fuzz_check(!mdb_env_create(&env), "no LMDB environment");
-	mdb_env_set_maxdbs(env, 8);
+	mdb_env_set_maxdbs(env, 16);
 	mdb_env_set_mapsize(env, DB_MAP_SIZE);
 	fuzz_check(!mdb_env_open(env, db.dir, MDB_NOSYNC | MDB_NOTLS, 0600), "%s", db.dir);
 	fuzz_check(!mdb_txn_begin(env, NULL, 0, &txn), "no transaction");
@@ -141,24 +143,33 @@ static int use(struct fuzz_in *in, struct pbft_store *st)
 	return err ?: pbft_store_checkpoint(st, &root);
 }
 
-static void encode_pages(struct fuzz_in *in, struct pbft_store *st)
+static void encode_pages(struct pbft_store *st, const struct pbft_view *v)
 {
 	struct pbft_tree_node node;
 	u8 *data;
 	u64 len;
 	u32 i;
 
-	if (pbft_store_begin(st))
-		return;
 	for (i = 0; i < PBFT_TREE_PAGES; i++) {
 		data = NULL;
-		if (pbft_page_encode(st, st->txn, i, &data, &len))
+		if (pbft_page_encode(st, v, i, &data, &len))
 			continue;
-		if (len && !pbft_page_compute(st, st->txn, i, &node) && node.size == len)
+		if (len && !pbft_page_compute(st, v, i, &node) && node.size == len)
 			(void)!pbft_page_verify(i, &node, data, len);
 		free(data);
 	}
+}
+
+static void encode_all(struct pbft_store *st)
+{
+	u32 i;
+
+	if (pbft_store_begin(st))
+		return;
+	encode_pages(st, NULL);
 	pbft_store_abort(st);
+	for (i = 0; i < st->n_snapshots; i++)
+		encode_pages(st, &st->snapshots[i]->view);
 }
 
 static void open_and_use(struct fuzz_in *in)
@@ -181,7 +192,7 @@ static void open_and_use(struct fuzz_in *in)
 		fuzz_check(sound || st->err[0], "refused without a sentence");
 	}
 	if (how & 4)
-		encode_pages(in, st);
+		encode_all(st);
 	if (!(how & 1)) {
 		ret = use(in, st);
 		fuzz_check(!ret || st->err[0], "failed without a sentence");

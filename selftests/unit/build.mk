@@ -17,6 +17,12 @@ unit-kvstore-src = selftests/unit/test-kvstore.c selftests/unit/kvstore.c \
 	$(pbftd-store-src) $(libpbft-client-src)
 unit-kvstore-lib = $(pbftd-store-lib) $(libpbft-client-lib)
 
+progs += unit-copies
+unit-copies-src = selftests/unit/test-copies.c selftests/unit/copies.c \
+	selftests/unit/kvstore.c \
+	$(pbftd-store-src) $(libpbft-client-src)
+unit-copies-lib = $(pbftd-store-lib) $(libpbft-client-lib) -Wl,--wrap=mdb_txn_commit
+
 unit-xfer-src = selftests/unit/test-xfer.c selftests/unit/kvstore.c \
 	$(pbftd-store-src) $(libpbft-client-src)
 unit-xfer-lib = $(pbftd-store-lib) $(libpbft-client-lib)

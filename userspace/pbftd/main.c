@@ -156,6 +156,8 @@ static int start(struct daemon *d)
 		rc = pbft_store_open(&d->store, &o->store, d->err, sizeof(d->err));
 		if (rc)
 			return rc;
+		if (d->store->lost[0])
+			pbft_log(LOG_WARNING, "%s", d->store->lost);
 	}
 	d->app = pbft_app_create(d->store, o->null_reply);
 	if (!d->app) {

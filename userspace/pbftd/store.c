@@ -44,6 +44,13 @@ int pbft_store_fail(struct pbft_store *st, const char *what, int rc)
 	return rc == ENOMEM ? -ENOMEM : rc == ENOSPC ? -ENOSPC : -EIO;
 }
 
+int pbft_store_damaged(struct pbft_store *st, const char *what)
+{
+	snprintf(st->err, sizeof(st->err), "%s: the database is damaged: %s",
+		 st->opts.dir, what);
+	return -EIO;
+}
+
 void pbft_boot_id(char out[40])
 {
 	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -75,18 +82,66 @@ int pbft_store_begin(struct pbft_store *st)
 
 void pbft_store_abort(struct pbft_store *st)
 {
-	if (st->txn)
-		mdb_txn_abort(st->txn);
+	if (!st->txn)
+		return;
+	mdb_txn_abort(st->txn);
 	st->txn = NULL;
+	pbft_undo_ended(st, false);
+}
+
+static int end_txn(struct pbft_store *st)
+{
+	int rc = mdb_txn_commit(st->txn);
+
+	st->txn = NULL;
+	pbft_undo_ended(st, !rc);
+	return rc ? pbft_store_fail(st, "commit", rc) : 0;
+}
+
+/* Which of the state's tables is it? All that is written passes here. */
+enum pbft_table pbft_store_table(const struct pbft_store *st, MDB_dbi dbi,
+				 const void *key, size_t klen)
+{
+	if (dbi == st->kv)
+		return PBFT_TABLE_KV;
+	if (dbi == st->leaf)
+		return PBFT_TABLE_LEAF;
+	if (dbi == st->session)
+		return PBFT_TABLE_SESSION;
+	if (dbi == st->reply)
+		return PBFT_TABLE_REPLY;
+	if (dbi == st->tree_db)
+		return PBFT_TABLE_TREE;
+	if (dbi == st->meta && klen == 4 && !memcmp(key, "head", 4))
+		return PBFT_TABLE_HEAD;
+	return PBFT_TABLE_NONE;
+}
+
+static int put(struct pbft_store *st, MDB_dbi dbi, const void *key, size_t klen,
+	       MDB_val *v, unsigned int flags)
+{
+	enum pbft_table table = pbft_store_table(st, dbi, key, klen);
+	MDB_val k = { klen, (void *)key };
+	int rc;
+
+	if (table && st->undo.pos.on)
+		return pbft_undo_put(st, table, &k, v, flags);
+	rc = mdb_put(st->txn, dbi, &k, v, flags);
+	return rc ? pbft_store_fail(st, "write a record", rc) : 0;
 }
 
 int pbft_store_put(struct pbft_store *st, MDB_dbi dbi, const void *key,
 		   size_t klen, const void *val, size_t vlen)
 {
-	MDB_val k = { klen, (void *)key }, v = { vlen, (void *)val };
-	int rc = mdb_put(st->txn, dbi, &k, &v, 0);
+	MDB_val v = { vlen, (void *)val };
 
-	return rc ? pbft_store_fail(st, "write a record", rc) : 0;
+	return put(st, dbi, key, klen, &v, 0);
+}
+
+int pbft_store_reserve(struct pbft_store *st, MDB_dbi dbi, const void *key,
+		       size_t klen, MDB_val *val)
+{
+	return put(st, dbi, key, klen, val, MDB_RESERVE);
 }
 
 int pbft_store_get(struct pbft_store *st, MDB_txn *txn, MDB_dbi dbi,
@@ -103,9 +158,13 @@ int pbft_store_get(struct pbft_store *st, MDB_txn *txn, MDB_dbi dbi,
 int pbft_store_del(struct pbft_store *st, MDB_dbi dbi, const void *key,
 		   size_t klen)
 {
+	enum pbft_table table = pbft_store_table(st, dbi, key, klen);
 	MDB_val k = { klen, (void *)key };
-	int rc = mdb_del(st->txn, dbi, &k, NULL);
+	int rc;
 
+	if (table && st->undo.pos.on)
+		return pbft_undo_del(st, table, &k);
+	rc = mdb_del(st->txn, dbi, &k, NULL);
 	return rc && rc != MDB_NOTFOUND ?
 		       pbft_store_fail(st, "delete a record", rc) : 0;
 }
@@ -142,16 +201,9 @@ int pbft_store_write_tree(struct pbft_store *st, u32 mid)
 
 int pbft_store_commit(struct pbft_store *st)
 {
-	int err, rc;
-
 	if (!st->txn)
 		return 0;
-	err = pbft_store_write_head(st);
-	if (err)
-		return err;
-	rc = mdb_txn_commit(st->txn);
-	st->txn = NULL;
-	return rc ? pbft_store_fail(st, "commit", rc) : 0;
+	return pbft_store_write_head(st) ?: pbft_undo_flush(st) ?: end_txn(st);
 }
 
 int pbft_store_settle(struct pbft_store *st)
@@ -206,54 +258,56 @@ static int check_identity(struct pbft_store *st)
 	return 0;
 }
 
-static int load_head(struct pbft_store *st)
+int pbft_store_load_head(struct pbft_store *st, const struct pbft_view *v,
+			 struct pbft_log_head *head, unsigned long *dirty)
 {
 	const struct head_rec *rec;
-	MDB_val v;
+	MDB_val val;
 	u32 i;
-	int err = pbft_store_get(st, st->txn, st->meta, "head", 4, &v);
+	int err = pbft_view_get(st, v, st->meta, "head", 4, &val);
 
 	if (err && err != -ENOENT)
 		return err;
-	if (err || v.mv_size != sizeof(*rec))
+	if (err || val.mv_size != sizeof(*rec))
 		return refuse(st, -EINVAL, "the database is damaged: it has no log head");
-	rec = v.mv_data;
-	st->head.seq = le64_to_cpu(rec->seq);
-	st->head.time = le64_to_cpu(rec->time);
-	memcpy(st->head.chain.b, rec->chain, sizeof(rec->chain));
-	for (i = 0; i < PBFT_TREE_PAGES; i++)
+	rec = val.mv_data;
+	head->seq = le64_to_cpu(rec->seq);
+	head->time = le64_to_cpu(rec->time);
+	memcpy(head->chain.b, rec->chain, sizeof(rec->chain));
+	for (i = 0; dirty && i < PBFT_TREE_PAGES; i++)
 		if (le64_to_cpu(rec->dirty[i / 64]) & BIT_ULL(i % 64))
-			__set_bit(i, st->dirty);
+			__set_bit(i, dirty);
 	return 0;
 }
 
-static int load_tree(struct pbft_store *st)
+int pbft_store_load_tree(struct pbft_store *st, const struct pbft_view *v,
+			 struct pbft_tree *tree)
 {
-	const struct pbft_tree_child *c;
-	MDB_val v;
+	struct pbft_tree_child c[PBFT_TREE_FANOUT];
+	MDB_val val;
 	u32 mid, i;
 	u8 key[2];
 	int err;
 
 	for (mid = 0; mid < PBFT_TREE_MIDS; mid++) {
 		pbft_be16(key, mid);
-		err = pbft_store_get(st, st->txn, st->tree_db, key, 2, &v);
+		err = pbft_view_get(st, v, st->tree_db, key, 2, &val);
 		if (err && err != -ENOENT)
 			return err;
-		if (err || v.mv_size != PBFT_TREE_NODE_MAX)
+		if (err || val.mv_size != sizeof(c))
 			return refuse(st, -EINVAL,
 				      "the database is damaged: its digest tree is incomplete");
-		c = v.mv_data;
+		memcpy(c, val.mv_data, sizeof(c));
 		for (i = 0; i < PBFT_TREE_FANOUT; i++) {
 			struct pbft_tree_node *p =
-				&st->tree.page[mid * PBFT_TREE_FANOUT + i];
+				&tree->page[mid * PBFT_TREE_FANOUT + i];
 
 			memcpy(&p->digest, &c[i].digest, sizeof(p->digest));
 			p->size = le64_to_cpu(c[i].size);
 			p->index = le64_to_cpu(c[i].index);
 		}
 	}
-	pbft_tree_build(&st->tree, NULL);
+	pbft_tree_build(tree, NULL);
 	return 0;
 }
 
@@ -311,7 +365,12 @@ static int open_dbis(struct pbft_store *st, bool create)
 		if (rc)
 			return pbft_store_fail(st, "open a table", rc);
 	}
-	return 0;
+	/* Earlier versions did not have it, and need not find it. */
+	rc = mdb_dbi_open(st->txn, "undo", st->opts.read_only ? 0 : MDB_CREATE,
+			  &st->undo.dbi);
+	if (rc == MDB_NOTFOUND && st->opts.read_only)
+		return 0;
+	return rc ? pbft_store_fail(st, "open a table", rc) : 0;
 }
 
 static int write_fresh(struct pbft_store *st)
@@ -350,19 +409,19 @@ static int load(struct pbft_store *st, bool fresh)
 	if (!err)
 		err = fresh ? write_fresh(st) : check_identity(st);
 	if (!err && !fresh)
-		err = load_head(st) ?: load_tree(st) ?: load_stage(st);
+		err = pbft_store_load_head(st, NULL, &st->head, st->dirty) ?:
+		      pbft_store_load_tree(st, NULL, &st->tree) ?:
+		      load_stage(st);
 	if (err)
 		goto abort;
 	if (st->opts.read_only) {
 		/* LMDB keeps table handles only of transactions that commit. */
-		mdb_txn_commit(st->txn);
-		st->txn = NULL;
-		return 0;
+		err = end_txn(st);
+	} else {
+		err = write_run(st, false) ?: pbft_store_commit(st);
 	}
-	err = write_run(st, false) ?: pbft_store_commit(st);
-	if (err)
-		goto abort;
-	return 0;
+	if (!err)
+		return pbft_past_restore(st);
 
 abort:
 	pbft_store_abort(st);
@@ -380,7 +439,7 @@ static int open_env(struct pbft_store *st)
 	}
 	if (st->opts.read_only)
 		flags |= MDB_RDONLY;
-	mdb_env_set_maxdbs(st->env, 8);
+	mdb_env_set_maxdbs(st->env, 16);
 	mdb_env_set_maxreaders(st->env, PBFT_SNAPSHOTS_MAX + 24);
 	rc = mdb_env_set_mapsize(st->env, st->opts.map_size);
 	if (!rc)
@@ -468,13 +527,10 @@ static int open_parts(struct pbft_store *st)
 
 static void free_store(struct pbft_store *st)
 {
-	while (st->n_snapshots) {
-		struct pbft_snapshot *s = st->snapshots[--st->n_snapshots];
-
-		mdb_txn_abort(s->txn);
-		free(s);
-	}
+	while (st->n_snapshots)
+		pbft_store_drop(st, st->n_snapshots - 1);
 	pbft_store_abort(st);
+	free(st->undo.buf);
 	if (st->env)
 		mdb_env_close(st->env);
 	if (st->lock_fd >= 0)
@@ -513,9 +569,8 @@ void pbft_store_close(struct pbft_store *st)
 		return;
 	pbft_store_abort(st);
 	if (!st->opts.read_only && !pbft_store_begin(st) && !write_run(st, true)) {
-		/* Gone also when it fails: then this was no clean end. */
-		mdb_txn_commit(st->txn);
-		st->txn = NULL;
+		/* If it fails this was no clean end. */
+		end_txn(st);
 	}
 	free_store(st);
 }

@@ -37,16 +37,55 @@ struct pbft_store_opts {
 #define PBFT_SNAPSHOTS_MAX	40	/* more than L / K can ever ask for */
 #define PBFT_ERR_MAX		256
 
+struct pbft_past;
+
+/*
+ * A state to read: the one that @txn sees, or, with @past, the one before the
+ * changes from number @since on, which @past knows.
+ */
+struct pbft_view {
+	MDB_txn *txn;
+	struct pbft_past *past;
+	u32 since;
+};
+
 /* A state kept as it was after batch @seq: a read transaction pins its pages. */
 struct pbft_snapshot {
 	u64 seq;
-	MDB_txn *txn;
+	struct pbft_view view;
 	struct pbft_tree tree;
+};
+
+/* The tables that make up the state, by the numbers they have in the undo log. */
+enum pbft_table {
+	PBFT_TABLE_NONE,
+	PBFT_TABLE_HEAD,	/* of the meta data this record only */
+	PBFT_TABLE_KV,
+	PBFT_TABLE_LEAF,
+	PBFT_TABLE_SESSION,
+	PBFT_TABLE_REPLY,
+	PBFT_TABLE_TREE,
+	PBFT_TABLES,
+};
+
+/* What changes after a checkpoint, as it is written down (store_undo.c). */
+struct pbft_undo {
+	MDB_dbi dbi;
+	struct pbft_undo_pos {
+		bool on;	/* there is a copy that changes are kept for */
+		u64 seq;	/* the newest one's */
+		u32 part;	/* the next chunk's number */
+	} pos, committed;
+	struct MDB_cursor *cursor[PBFT_TABLES];	/* of the open transaction */
+	u8 *buf;		/* a chunk, from its first record on */
+	size_t len, cap;
+	bool damaged;		/* as it was found */
 };
 
 struct pbft_store {
 	MDB_env *env;
 	MDB_dbi meta, kv, leaf, session, reply, tree_db, stage;
+	struct pbft_undo undo;
 	MDB_txn *txn;			/* the open write transaction, or NULL */
 	int lock_fd;
 	struct pbft_store_opts opts;
@@ -59,6 +98,7 @@ struct pbft_store {
 	bool staged[PBFT_TREE_PAGES];
 	struct pbft_tree_node stage_node[PBFT_TREE_PAGES];
 	char err[PBFT_ERR_MAX];
+	char lost[PBFT_ERR_MAX];	/* why copies of earlier states are gone, or "" */
 };
 
 /**
@@ -133,9 +173,12 @@ int pbft_store_root(struct pbft_store *st, struct pbft_digest *root);
 
 /* ---- pages (store_page.c) ------------------------------------------------ */
 
-/* A page's entries, encoded as a peer gets them; *@out is malloc'd. */
-int pbft_page_encode(struct pbft_store *st, MDB_txn *txn, u32 page, u8 **out,
-		     u64 *len);
+/*
+ * A page's entries, encoded as a peer gets them; *@out is malloc'd. Here and below
+ * @v NULL is the state in the open transaction.
+ */
+int pbft_page_encode(struct pbft_store *st, const struct pbft_view *v, u32 page,
+		     u8 **out, u64 *len);
 /*
  * Is @data the encoding of @page with the digest and size in @want? Trusts
  * nothing. Return 0, -EBADMSG: it is not; -ENOMEM.
@@ -145,8 +188,8 @@ int pbft_page_verify(u32 page, const struct pbft_tree_node *want,
 /* Replace @page by a verified encoding, in the open transaction. */
 int pbft_page_install(struct pbft_store *st, u32 page, const void *data, u64 len);
 /* Its index: le32 lengths of key and value, key, value's digest, each entry. */
-int pbft_page_index(struct pbft_store *st, MDB_txn *txn, u32 page, u8 **out,
-		    u64 *len);
+int pbft_page_index(struct pbft_store *st, const struct pbft_view *v, u32 page,
+		    u8 **out, u64 *len);
 /**
  * pbft_page_prefill() - build a page's encoding from its index and what is here
  * @index: verified by pbft_page_index_ok() against @want
@@ -160,8 +203,8 @@ int pbft_page_prefill(struct pbft_store *st, u32 page,
 		      const struct pbft_tree_node *want, const void *index,
 		      u8 *buf, void (*missing)(void *arg, u64 off, u64 len),
 		      void *arg);
-/* Compute @page's node from its entries as they are in @txn. */
-int pbft_page_compute(struct pbft_store *st, MDB_txn *txn, u32 page,
+/* Compute @page's node from its entries. */
+int pbft_page_compute(struct pbft_store *st, const struct pbft_view *v, u32 page,
 		      struct pbft_tree_node *out);
 
 /* ---- state from elsewhere (store_install.c) --------------------------------- */
@@ -184,6 +227,60 @@ bool pbft_store_has(const struct pbft_store *st, u32 page,
  */
 int pbft_store_install(struct pbft_store *st, const struct pbft_tree *target,
 		       const struct pbft_log_head *head);
+
+/* ---- copies that outlive the process (store_undo.c, store_past.c) ----------- */
+
+/* One change: what was there before it. */
+struct pbft_undo_rec {
+	u8 table;		/* enum pbft_table */
+	u8 absent;		/* there was nothing */
+	__le16 klen;
+	__le32 vlen;
+	u8 key[];		/* and the value */
+} __packed;
+
+/* Changes, in their order; @head is the log's when they were written down. */
+struct pbft_undo_chunk {
+	__le64 head;
+	u8 recs[];
+} __packed;
+
+#define PBFT_UNDO_KEY	12	/* be64 copy, be32 part: 0 its root's digest, then chunks */
+
+int pbft_undo_put(struct pbft_store *st, enum pbft_table table, MDB_val *k,
+		  MDB_val *v, unsigned int flags);
+int pbft_undo_del(struct pbft_store *st, enum pbft_table table, MDB_val *k);
+/* Write down what has been collected. */
+int pbft_undo_flush(struct pbft_store *st);
+/* The state as it will be committed is a copy; none before @oldest is kept. */
+int pbft_undo_checkpoint(struct pbft_store *st, u64 oldest);
+/* The state is replaced: what leads back from it is not kept. */
+void pbft_undo_stop(struct pbft_store *st);
+/* The write transaction has ended. */
+void pbft_undo_ended(struct pbft_store *st, bool committed);
+
+/* Find the copies that the database has of earlier states. */
+int pbft_past_restore(struct pbft_store *st);
+void pbft_view_close(struct pbft_view *v);
+int pbft_view_get(struct pbft_store *st, const struct pbft_view *v, MDB_dbi dbi,
+		  const void *key, size_t klen, MDB_val *val);
+
+/* Along the leaves of a page. */
+struct pbft_leaf_walk {
+	MDB_val key, val;	/* as stored: page in front of the key */
+	MDB_cursor *cur;
+	struct pbft_view view;
+	u32 page, at;		/* the next of the past */
+	u8 prefix[2];
+	enum { PBFT_WALK_FIRST, PBFT_WALK_NEXT, PBFT_WALK_AT, PBFT_WALK_END } state;
+	MDB_val ckey, cval;	/* where @cur is */
+};
+
+int pbft_walk_start(struct pbft_store *st, const struct pbft_view *v, u32 page,
+		    struct pbft_leaf_walk *w);
+/* 1: an entry, 0: no more, or -errno */
+int pbft_walk_next(struct pbft_store *st, struct pbft_leaf_walk *w);
+void pbft_walk_end(struct pbft_leaf_walk *w);
 
 /* ---- verification (store_check.c) ------------------------------------------ */
 
@@ -281,17 +378,29 @@ static inline u64 pbft_session_low(u64 next)
 
 /* Say what failed. Return -ENOSPC for a full map, -ENOMEM, else -EIO. */
 int pbft_store_fail(struct pbft_store *st, const char *what, int rc);
+int pbft_store_damaged(struct pbft_store *st, const char *what);	/* -EIO */
 int pbft_store_begin(struct pbft_store *st);	/* no-op when one is open */
 void pbft_store_abort(struct pbft_store *st);
 int pbft_store_put(struct pbft_store *st, MDB_dbi dbi, const void *key,
 		   size_t klen, const void *val, size_t vlen);
+/* Put a record of val->mv_size bytes, which the caller fills in at once. */
+int pbft_store_reserve(struct pbft_store *st, MDB_dbi dbi, const void *key,
+		       size_t klen, MDB_val *val);
 /* 0, -ENOENT or an error; *@val is valid until the next write. */
 int pbft_store_get(struct pbft_store *st, MDB_txn *txn, MDB_dbi dbi,
 		   const void *key, size_t klen, MDB_val *val);
 int pbft_store_del(struct pbft_store *st, MDB_dbi dbi, const void *key,
 		   size_t klen);	/* absent is no error */
+void pbft_store_drop(struct pbft_store *st, u32 i);	/* the copy snapshots[i] */
 int pbft_store_write_head(struct pbft_store *st);
 int pbft_store_write_tree(struct pbft_store *st, u32 mid);
+/* @dirty: NULL, or where pages are marked that the digest tree is not right about. */
+int pbft_store_load_head(struct pbft_store *st, const struct pbft_view *v,
+			 struct pbft_log_head *head, unsigned long *dirty);
+int pbft_store_load_tree(struct pbft_store *st, const struct pbft_view *v,
+			 struct pbft_tree *tree);
+enum pbft_table pbft_store_table(const struct pbft_store *st, MDB_dbi dbi,
+				 const void *key, size_t klen);
 void pbft_boot_id(char out[40]);
 
 /* The record in the meta database that a run leaves for the next one. */

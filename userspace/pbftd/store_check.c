@@ -10,13 +10,6 @@
 #include "libpbft/kv.h"
 #include "store.h"
 
-static int found(struct pbft_store *st, const char *what)
-{
-	snprintf(st->err, sizeof(st->err), "%s: the database is damaged: %s",
-		 st->opts.dir, what);
-	return -EIO;
-}
-
 /* Every key has its leaf, and the leaf its value's digest. */
 static int check_values(struct pbft_store *st, u64 *count)
 {
@@ -31,7 +24,7 @@ static int check_values(struct pbft_store *st, u64 *count)
 		return pbft_store_fail(st, "read the keys", rc);
 	while (!err && !(rc = mdb_cursor_get(cur, &k, &v, MDB_NEXT))) {
 		if (k.mv_size > PBFT_KV_KEY_MAX || v.mv_size > PBFT_KV_VALUE_MAX) {
-			err = found(st, "a key or value is too long");
+			err = pbft_store_damaged(st, "a key or value is too long");
 			break;
 		}
 		pbft_leaf_key(&lk, pbft_tree_page_of(PBFT_SPACE_KV, k.mv_data,
@@ -39,7 +32,7 @@ static int check_values(struct pbft_store *st, u64 *count)
 			      k.mv_data, k.mv_size);
 		err = pbft_store_get(st, st->txn, st->leaf, lk.b, lk.len, &l);
 		if (err) {
-			err = found(st, "a key is missing in the index");
+			err = pbft_store_damaged(st, "a key is missing in the index");
 			break;
 		}
 		leaf = l.mv_data;
@@ -47,7 +40,7 @@ static int check_values(struct pbft_store *st, u64 *count)
 		if (l.mv_size != sizeof(*leaf) ||
 		    le32_to_cpu(leaf->vlen) != v.mv_size ||
 		    memcmp(leaf->vhash, &vhash, sizeof(vhash)))
-			err = found(st, "a value does not have its digest");
+			err = pbft_store_damaged(st, "a value does not have its digest");
 		(*count)++;
 	}
 	mdb_cursor_close(cur);
@@ -70,12 +63,12 @@ static int check_replies(struct pbft_store *st)
 		rec = v.mv_data;
 		if (v.mv_size < sizeof(*rec) ||
 		    v.mv_size - sizeof(*rec) > PBFT_OP_MAX) {
-			err = found(st, "a reply is malformed");
+			err = pbft_store_damaged(st, "a reply is malformed");
 			break;
 		}
 		pbft_value_digest(&d, rec->data, v.mv_size - sizeof(*rec));
 		if (memcmp(&d, rec->digest, sizeof(d)))
-			err = found(st, "a reply does not have its digest");
+			err = pbft_store_damaged(st, "a reply does not have its digest");
 	}
 	mdb_cursor_close(cur);
 	if (!err && rc != MDB_NOTFOUND)
@@ -90,7 +83,7 @@ static int check_pages(struct pbft_store *st)
 	int err;
 
 	for (i = 0; i < PBFT_TREE_PAGES; i++) {
-		err = pbft_page_compute(st, st->txn, i, &node);
+		err = pbft_page_compute(st, NULL, i, &node);
 		if (err)
 			return err;
 		if (test_bit(i, st->dirty))
@@ -98,9 +91,41 @@ static int check_pages(struct pbft_store *st)
 		if (node.size != st->tree.page[i].size ||
 		    node.index != st->tree.page[i].index ||
 		    !pbft_digest_eq(&node.digest, &st->tree.page[i].digest))
-			return found(st, "a page does not have its digest");
+			return pbft_store_damaged(st, "a page does not have its digest");
 	}
 	return 0;
+}
+
+/* The pages of a copy that are others than the state's. */
+static int check_copy(struct pbft_store *st, const struct pbft_snapshot *s)
+{
+	struct pbft_tree_node node;
+	u32 i;
+	int err;
+
+	for (i = 0; i < PBFT_TREE_PAGES; i++) {
+		if (!test_bit(i, st->dirty) &&
+		    pbft_digest_eq(&s->tree.page[i].digest, &st->tree.page[i].digest))
+			continue;
+		err = pbft_page_compute(st, &s->view, i, &node);
+		if (err)
+			return err;
+		if (!pbft_digest_eq(&node.digest, &s->tree.page[i].digest))
+			return pbft_store_damaged(st, "a copy of an earlier state does not have its digest");
+	}
+	return 0;
+}
+
+static int check_copies(struct pbft_store *st)
+{
+	u32 i;
+	int err = 0;
+
+	if (st->undo.damaged)
+		return pbft_store_damaged(st, "the way back to copies of earlier states is broken");
+	for (i = 0; !err && i < st->n_snapshots; i++)
+		err = check_copy(st, st->snapshots[i]);
+	return err;
 }
 
 int pbft_store_verify(struct pbft_store *st)
@@ -112,11 +137,11 @@ int pbft_store_verify(struct pbft_store *st)
 
 	if (!err)
 		err = check_values(st, &count) ?: check_replies(st) ?:
-		      check_pages(st);
+		      check_pages(st) ?: check_copies(st);
 	if (!err && (mdb_stat(st->txn, st->leaf, &leaves) ||
 		     mdb_stat(st->txn, st->session, &sessions) ||
 		     leaves.ms_entries != count + sessions.ms_entries))
-		err = found(st, "the index has entries without a key or session");
+		err = pbft_store_damaged(st, "the index has entries without a key or session");
 	if (mine)
 		pbft_store_abort(st);
 	return err;

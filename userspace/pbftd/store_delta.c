@@ -11,12 +11,12 @@
 #include "libpbft/kv.h"
 #include "store.h"
 
-int pbft_page_index(struct pbft_store *st, MDB_txn *txn, u32 page, u8 **out,
-		    u64 *len)
+int pbft_page_index(struct pbft_store *st, const struct pbft_view *v, u32 page,
+		    u8 **out, u64 *len)
 {
 	struct pbft_tree_node node;
 	const u8 *index;
-	int err = pbft_page_compute(st, txn, page, &node);
+	int err = pbft_page_compute(st, v, page, &node);
 
 	if (err)
 		return err;
@@ -79,7 +79,7 @@ static int open_bases(struct pbft_store *st, u32 page, struct base b[2])
 	int err = pbft_store_begin(st);
 
 	if (!err)
-		err = pbft_page_encode(st, st->txn, page, &buf, &len);
+		err = pbft_page_encode(st, NULL, page, &buf, &len);
 	if (err)
 		return err;
 	base_start(&b[0], page, buf, len);

@@ -318,17 +318,16 @@ static int drop_replies(struct pbft_store *st, u32 client)
 static int keep_reply(struct pbft_store *st, u32 client, u64 t, u8 status,
 		      const void *data, u32 len)
 {
-	u8 key[5];
-	MDB_val k = { sizeof(key), key };
 	MDB_val v = { sizeof(struct pbft_reply_rec) + len, NULL };
 	struct pbft_reply_rec *rec;
 	struct pbft_digest digest;
-	int rc;
+	u8 key[5];
+	int err;
 
 	pbft_reply_key(key, client, t);
-	rc = mdb_put(st->txn, st->reply, &k, &v, MDB_RESERVE);
-	if (rc)
-		return pbft_store_fail(st, "keep a reply", rc);
+	err = pbft_store_reserve(st, st->reply, key, sizeof(key), &v);
+	if (err)
+		return err;
 	rec = v.mv_data;
 	rec->t = cpu_to_le64(t);
 	rec->status = cpu_to_le32(status);

@@ -142,8 +142,10 @@ int pbft_store_install(struct pbft_store *st, const struct pbft_tree *target,
 	err = pbft_store_refresh(st) ?: pbft_store_commit(st) ?:
 	      pbft_store_begin(st);
 	*before = st->tree;
-	if (!err)
+	if (!err) {
+		pbft_undo_stop(st);
 		err = install_pages(st, target);
+	}
 	if (!err)
 		err = pbft_store_refresh(st);
 	if (!err && !pbft_digest_eq(&st->tree.root.digest, &target->root.digest)) {

@@ -64,66 +64,59 @@ static void session_sum_done(const struct session_sum *s, struct pbft_digest *ou
 
 /* ---- from the database ---------------------------------------------------------- */
 
-static int damaged(struct pbft_store *st, const char *what)
+static int load_reply(struct pbft_store *st, const struct pbft_view *v, u32 client,
+		      u64 t, const struct pbft_reply_rec **rec, struct reply_head *head)
 {
-	snprintf(st->err, sizeof(st->err), "%s: the database is damaged: %s",
-		 st->opts.dir, what);
-	return -EIO;
-}
-
-static int load_reply(struct pbft_store *st, MDB_txn *txn, u32 client, u64 t,
-		      const struct pbft_reply_rec **rec, struct reply_head *head)
-{
-	MDB_val v;
+	MDB_val val;
 	u8 key[5];
 	int err;
 
 	pbft_reply_key(key, client, t);
-	err = pbft_store_get(st, txn, st->reply, key, sizeof(key), &v);
+	err = pbft_view_get(st, v, st->reply, key, sizeof(key), &val);
 	if (err && err != -ENOENT)
 		return err;
-	*rec = v.mv_data;
-	if (err || v.mv_size < sizeof(**rec) ||
-	    v.mv_size - sizeof(**rec) > PBFT_OP_MAX ||
+	*rec = val.mv_data;
+	if (err || val.mv_size < sizeof(**rec) ||
+	    val.mv_size - sizeof(**rec) > PBFT_OP_MAX ||
 	    le64_to_cpu((*rec)->t) != t)
-		return damaged(st, "a stored reply is missing");
+		return pbft_store_damaged(st, "a stored reply is missing");
 	head->t = (*rec)->t;
 	head->status = (*rec)->status;
-	head->len = cpu_to_le32(v.mv_size - sizeof(**rec));
+	head->len = cpu_to_le32(val.mv_size - sizeof(**rec));
 	return 0;
 }
 
-static int load_session(struct pbft_store *st, MDB_txn *txn, const u8 *key,
+static int load_session(struct pbft_store *st, const struct pbft_view *v, const u8 *key,
 			struct pbft_session_rec *rec)
 {
-	MDB_val v;
-	int err = pbft_store_get(st, txn, st->session, key, 4, &v);
+	MDB_val val;
+	int err = pbft_view_get(st, v, st->session, key, 4, &val);
 
 	if (err && err != -ENOENT)
 		return err;
-	if (err || v.mv_size != sizeof(*rec))
-		return damaged(st, "a client session is missing");
-	memcpy(rec, v.mv_data, sizeof(*rec));
+	if (err || val.mv_size != sizeof(*rec))
+		return pbft_store_damaged(st, "a client session is missing");
+	memcpy(rec, val.mv_data, sizeof(*rec));
 	if (!rec->session || !rec->next)
-		return damaged(st, "a client session is malformed");
+		return pbft_store_damaged(st, "a client session is malformed");
 	return 0;
 }
 
-static int sum_session(struct pbft_store *st, MDB_txn *txn, const u8 *key,
+static int sum_session(struct pbft_store *st, const struct pbft_view *v, const u8 *key,
 		       struct session_sum *s)
 {
 	const struct pbft_reply_rec *reply;
 	struct pbft_session_rec rec;
 	struct reply_head head;
 	u64 t;
-	int err = load_session(st, txn, key, &rec);
+	int err = load_session(st, v, key, &rec);
 
 	if (err)
 		return err;
 	session_sum_start(s, &rec);
 	for (t = pbft_session_low(le64_to_cpu(rec.next));
 	     t < le64_to_cpu(rec.next); t++) {
-		err = load_reply(st, txn, pbft_be32_get(key), t, &reply, &head);
+		err = load_reply(st, v, pbft_be32_get(key), t, &reply, &head);
 		if (err)
 			return err;
 		session_sum_add(s, &head, reply->digest);
@@ -131,53 +124,8 @@ static int sum_session(struct pbft_store *st, MDB_txn *txn, const u8 *key,
 	return 0;
 }
 
-struct leaf_walk {
-	MDB_cursor *cur;
-	MDB_val key, val;	/* as stored: page in front of the key */
-	u32 page;
-};
-
-static int walk_start(struct pbft_store *st, MDB_txn *txn, u32 page,
-		      struct leaf_walk *w)
-{
-	int rc = mdb_cursor_open(txn, st->leaf, &w->cur);
-
-	w->page = page;
-	w->key.mv_size = 0;
-	return rc ? pbft_store_fail(st, "read a page", rc) : 0;
-}
-
-/* 1: an entry, 0: no more, or -errno */
-static int walk_next(struct pbft_store *st, struct leaf_walk *w)
-{
-	bool session = pbft_tree_page_space(w->page) == PBFT_SPACE_SESSION;
-	u8 prefix[2];
-	int rc;
-
-	pbft_be16(prefix, w->page);
-	if (w->key.mv_size) {
-		rc = mdb_cursor_get(w->cur, &w->key, &w->val, MDB_NEXT);
-	} else {
-		w->key.mv_size = sizeof(prefix);
-		w->key.mv_data = prefix;
-		rc = mdb_cursor_get(w->cur, &w->key, &w->val, MDB_SET_RANGE);
-	}
-	if (rc == MDB_NOTFOUND)
-		return 0;
-	if (rc)
-		return pbft_store_fail(st, "read a page", rc);
-	if (w->key.mv_size < 2 || memcmp(w->key.mv_data, prefix, 2))
-		return 0;
-	if (w->key.mv_size > PBFT_LEAF_KEY_MAX ||
-	    (session ? w->key.mv_size != 2 + 4 :
-		       w->key.mv_size < 3 ||
-		       w->val.mv_size != sizeof(struct pbft_leaf)))
-		return damaged(st, "a page's index is malformed");
-	return 1;
-}
-
-static int sum_entry(struct pbft_store *st, MDB_txn *txn,
-		     const struct leaf_walk *w, struct pbft_page_sum *sum)
+static int sum_entry(struct pbft_store *st, const struct pbft_view *v,
+		     const struct pbft_leaf_walk *w, struct pbft_page_sum *sum)
 {
 	const u8 *key = (const u8 *)w->key.mv_data + 2;
 	const struct pbft_leaf *leaf = w->val.mv_data;
@@ -191,7 +139,7 @@ static int sum_entry(struct pbft_store *st, MDB_txn *txn,
 				  le32_to_cpu(leaf->vlen), &vhash);
 		return 0;
 	}
-	err = sum_session(st, txn, key, &s);
+	err = sum_session(st, v, key, &s);
 	if (err)
 		return err;
 	session_sum_done(&s, &vhash);
@@ -199,21 +147,21 @@ static int sum_entry(struct pbft_store *st, MDB_txn *txn,
 	return 0;
 }
 
-int pbft_page_compute(struct pbft_store *st, MDB_txn *txn, u32 page,
+int pbft_page_compute(struct pbft_store *st, const struct pbft_view *v, u32 page,
 		      struct pbft_tree_node *out)
 {
-	struct leaf_walk w;
-	int ret = walk_start(st, txn, page, &w);
+	struct pbft_leaf_walk w;
+	int ret = pbft_walk_start(st, v, page, &w);
 
 	if (ret)
 		return ret;
 	pbft_page_sum_start(&st->sum, page);
-	while ((ret = walk_next(st, &w)) > 0) {
-		ret = sum_entry(st, txn, &w, &st->sum);
+	while ((ret = pbft_walk_next(st, &w)) > 0) {
+		ret = sum_entry(st, v, &w, &st->sum);
 		if (ret)
 			break;
 	}
-	mdb_cursor_close(w.cur);
+	pbft_walk_end(&w);
 	if (ret)
 		return ret;
 	ret = pbft_page_sum_done(&st->sum, out);
@@ -253,30 +201,30 @@ static int out_le32(struct out *o, u32 v)
 	return out_add(o, &le, sizeof(le));
 }
 
-static int encode_kv(struct pbft_store *st, MDB_txn *txn, const u8 *key, u32 klen,
-		     struct out *o)
+static int encode_kv(struct pbft_store *st, const struct pbft_view *v, const u8 *key,
+		     u32 klen, struct out *o)
 {
-	MDB_val v;
-	int err = pbft_store_get(st, txn, st->kv, key, klen, &v);
+	MDB_val val;
+	int err = pbft_view_get(st, v, st->kv, key, klen, &val);
 
 	if (err == -ENOENT)
-		return damaged(st, "a key in the index has no value");
-	return err ?: out_le32(o, v.mv_size) ?: out_add(o, v.mv_data, v.mv_size);
+		return pbft_store_damaged(st, "a key in the index has no value");
+	return err ?: out_le32(o, val.mv_size) ?: out_add(o, val.mv_data, val.mv_size);
 }
 
-static int encode_session(struct pbft_store *st, MDB_txn *txn, const u8 *key,
-			  struct out *o)
+static int encode_session(struct pbft_store *st, const struct pbft_view *v,
+			  const u8 *key, struct out *o)
 {
 	const struct pbft_reply_rec *reply;
 	struct reply_head head;
 	struct session_sum s;
 	u32 i;
-	int err = sum_session(st, txn, key, &s);
+	int err = sum_session(st, v, key, &s);
 
 	if (!err)
 		err = out_le32(o, s.vlen) ?: out_add(o, &s.rec, sizeof(s.rec));
 	for (i = 0; !err && i < s.count; i++) {
-		err = load_reply(st, txn, pbft_be32_get(key),
+		err = load_reply(st, v, pbft_be32_get(key),
 				 le64_to_cpu(s.replies[i].head.t), &reply, &head);
 		if (!err)
 			err = out_add(o, &head, sizeof(head)) ?:
@@ -285,28 +233,28 @@ static int encode_session(struct pbft_store *st, MDB_txn *txn, const u8 *key,
 	return err;
 }
 
-int pbft_page_encode(struct pbft_store *st, MDB_txn *txn, u32 page, u8 **out,
-		     u64 *len)
+int pbft_page_encode(struct pbft_store *st, const struct pbft_view *v, u32 page,
+		     u8 **out, u64 *len)
 {
 	struct out o = { 0 };
-	struct leaf_walk w;
-	int ret = walk_start(st, txn, page, &w);
+	struct pbft_leaf_walk w;
+	int ret = pbft_walk_start(st, v, page, &w);
 
 	if (ret)
 		return ret;
-	while ((ret = walk_next(st, &w)) > 0) {
+	while ((ret = pbft_walk_next(st, &w)) > 0) {
 		const u8 *key = (const u8 *)w.key.mv_data + 2;
 		u32 klen = w.key.mv_size - 2;
 
 		ret = out_le32(&o, klen) ?: out_add(&o, key, klen);
 		if (!ret)
 			ret = pbft_tree_page_space(page) == PBFT_SPACE_KV ?
-				      encode_kv(st, txn, key, klen, &o) :
-				      encode_session(st, txn, key, &o);
+				      encode_kv(st, v, key, klen, &o) :
+				      encode_session(st, v, key, &o);
 		if (ret)
 			break;
 	}
-	mdb_cursor_close(w.cur);
+	pbft_walk_end(&w);
 	if (ret) {
 		free(o.buf);
 		return ret;
@@ -469,19 +417,19 @@ static int remove_entry(struct pbft_store *st, u32 page, const u8 *key, u32 klen
 static int clear_page(struct pbft_store *st, u32 page)
 {
 	struct pbft_leaf_key lk;
-	struct leaf_walk w;
+	struct pbft_leaf_walk w;
 	int ret;
 
 	for (;;) {
-		ret = walk_start(st, st->txn, page, &w);
+		ret = pbft_walk_start(st, NULL, page, &w);
 		if (ret)
 			return ret;
-		ret = walk_next(st, &w);
+		ret = pbft_walk_next(st, &w);
 		if (ret > 0) {
 			lk.len = w.key.mv_size;
 			memcpy(lk.b, w.key.mv_data, lk.len);
 		}
-		mdb_cursor_close(w.cur);
+		pbft_walk_end(&w);
 		if (ret <= 0)
 			return ret;
 		ret = remove_entry(st, page, lk.b + 2, lk.len - 2) ?:
@@ -500,17 +448,16 @@ static int install_reply(void *arg, const struct reply_head *head, const u8 *dat
 {
 	struct install *in = arg;
 	u32 len = le32_to_cpu(head->len);
-	u8 key[5];
-	MDB_val k = { sizeof(key), key };
 	MDB_val v = { sizeof(struct pbft_reply_rec) + len, NULL };
 	struct pbft_reply_rec *rec;
 	struct pbft_digest digest;
-	int rc;
+	u8 key[5];
+	int err;
 
 	pbft_reply_key(key, in->client, le64_to_cpu(head->t));
-	rc = mdb_put(in->st->txn, in->st->reply, &k, &v, MDB_RESERVE);
-	if (rc)
-		return pbft_store_fail(in->st, "install a reply", rc);
+	err = pbft_store_reserve(in->st, in->st->reply, key, sizeof(key), &v);
+	if (err)
+		return err;
 	rec = v.mv_data;
 	rec->t = head->t;
 	rec->status = head->status;
@@ -561,6 +508,6 @@ int pbft_page_install(struct pbft_store *st, u32 page, const void *data, u64 len
 			break;
 	}
 	if (ret == -EBADMSG)
-		return damaged(st, "a staged page is malformed");
+		return pbft_store_damaged(st, "a staged page is malformed");
 	return ret;
 }

@@ -3,15 +3,16 @@
  * Checkpoints: the digest of the state, and copies of the state as it was.
  *
  * A copy costs nothing when it is made: LMDB is copy on write, and a read
- * transaction keeps the pages it can see from being used again.
+ * transaction keeps the pages it can see from being used again. For the next
+ * process, which begins without these transactions, there is the undo log.
  */
 #include <errno.h>
 #include <stdio.h>
 #include "store.h"
 
-/* The digest tree for the state in @txn: only pages that changed are computed. */
-static int update_tree(struct pbft_store *st, MDB_txn *txn,
-		       struct pbft_tree *tree, bool changed[PBFT_TREE_MIDS])
+/* The digest tree for the state: only pages that changed are computed. */
+static int update_tree(struct pbft_store *st, struct pbft_tree *tree,
+		       bool changed[PBFT_TREE_MIDS])
 {
 	u32 i;
 	int err;
@@ -20,7 +21,7 @@ static int update_tree(struct pbft_store *st, MDB_txn *txn,
 	for (i = 0; i < PBFT_TREE_PAGES; i++) {
 		if (!test_bit(i, st->dirty))
 			continue;
-		err = pbft_page_compute(st, txn, i, &tree->page[i]);
+		err = pbft_page_compute(st, NULL, i, &tree->page[i]);
 		if (err)
 			return err;
 		changed[i / PBFT_TREE_FANOUT] = true;
@@ -36,7 +37,7 @@ int pbft_store_refresh(struct pbft_store *st)
 	int err = pbft_store_begin(st);
 
 	if (!err)
-		err = update_tree(st, st->txn, &st->tree, changed);
+		err = update_tree(st, &st->tree, changed);
 	for (mid = 0; !err && mid < PBFT_TREE_MIDS; mid++)
 		if (changed[mid])
 			err = pbft_store_write_tree(st, mid);
@@ -58,7 +59,7 @@ int pbft_store_root(struct pbft_store *st, struct pbft_digest *root)
 	*tree = st->tree;
 	err = pbft_store_begin(st);
 	if (!err)
-		err = update_tree(st, st->txn, tree, changed);
+		err = update_tree(st, tree, changed);
 	if (mine)
 		pbft_store_abort(st);
 	*root = tree->root.digest;
@@ -66,34 +67,38 @@ int pbft_store_root(struct pbft_store *st, struct pbft_digest *root)
 	return err;
 }
 
-static void drop_snapshot(struct pbft_store *st, u32 i)
+void pbft_store_drop(struct pbft_store *st, u32 i)
 {
-	mdb_txn_abort(st->snapshots[i]->txn);
+	pbft_view_close(&st->snapshots[i]->view);
 	free(st->snapshots[i]);
 	st->n_snapshots--;
 	memmove(&st->snapshots[i], &st->snapshots[i + 1],
 		(st->n_snapshots - i) * sizeof(st->snapshots[0]));
 }
 
+/* Copies that the one at st->head takes the place of. */
+static void make_room(struct pbft_store *st)
+{
+	while (st->n_snapshots &&
+	       st->snapshots[st->n_snapshots - 1]->seq >= st->head.seq)
+		pbft_store_drop(st, st->n_snapshots - 1);
+	if (st->n_snapshots == PBFT_SNAPSHOTS_MAX)
+		pbft_store_drop(st, 0);
+}
+
 /* The state at st->head is committed and its tree up to date. */
 static int take_snapshot(struct pbft_store *st)
 {
-	struct pbft_snapshot *s;
+	struct pbft_snapshot *s = calloc(1, sizeof(*s));
 	int rc;
 
-	while (st->n_snapshots &&
-	       st->snapshots[st->n_snapshots - 1]->seq >= st->head.seq)
-		drop_snapshot(st, st->n_snapshots - 1);
-	if (st->n_snapshots == PBFT_SNAPSHOTS_MAX)
-		drop_snapshot(st, 0);
-	s = malloc(sizeof(*s));
 	if (!s) {
 		snprintf(st->err, sizeof(st->err), "out of memory for a snapshot");
 		return -ENOMEM;
 	}
 	s->seq = st->head.seq;
 	s->tree = st->tree;
-	rc = mdb_txn_begin(st->env, NULL, MDB_RDONLY, &s->txn);
+	rc = mdb_txn_begin(st->env, NULL, MDB_RDONLY, &s->view.txn);
 	if (rc) {
 		free(s);
 		return pbft_store_fail(st, "keep a snapshot", rc);
@@ -104,9 +109,14 @@ static int take_snapshot(struct pbft_store *st)
 
 int pbft_store_checkpoint(struct pbft_store *st, struct pbft_digest *root)
 {
-	int err = pbft_store_refresh(st) ?: pbft_store_commit(st) ?:
-		  take_snapshot(st);
+	int err = pbft_store_refresh(st);
 
+	if (err)
+		return err;
+	make_room(st);
+	err = pbft_undo_checkpoint(st, st->n_snapshots ? st->snapshots[0]->seq :
+							 st->head.seq) ?:
+	      pbft_store_commit(st) ?: take_snapshot(st);
 	if (!err)
 		*root = st->tree.root.digest;
 	return err;
@@ -115,7 +125,7 @@ int pbft_store_checkpoint(struct pbft_store *st, struct pbft_digest *root)
 void pbft_store_discard(struct pbft_store *st, u64 seq)
 {
 	while (st->n_snapshots > 2 && st->snapshots[0]->seq < seq)
-		drop_snapshot(st, 0);
+		pbft_store_drop(st, 0);
 }
 
 struct pbft_snapshot *pbft_store_snapshot(struct pbft_store *st, u64 seq,

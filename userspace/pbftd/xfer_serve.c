@@ -69,8 +69,8 @@ static int encode(struct pbft_xfer *x, const struct pbft_snapshot *s,
 		  struct xfer_cached *c)
 {
 	if (c->level == PBFT_TREE_INDEX_LEVEL)
-		return pbft_page_index(x->st, s->txn, c->page, &c->buf, &c->len);
-	return pbft_page_encode(x->st, s->txn, c->page, &c->buf, &c->len);
+		return pbft_page_index(x->st, &s->view, c->page, &c->buf, &c->len);
+	return pbft_page_encode(x->st, &s->view, c->page, &c->buf, &c->len);
 }
 
 /*
