@@ -66,23 +66,34 @@ int apply(struct pbft_store *st)
 	return pbft_store_apply(st, &head, b.reqs, b.count, &res);
 }
 
-/* Up to @seq, with checkpoints; and commits in between, some @often. */
-bool go(struct pbft_store *st, u64 seq, u32 often)
+static bool checkpoint(struct pbft_store *st)
 {
 	struct pbft_digest root;
 
+	if (pbft_store_checkpoint(st, &root))
+		return false;
+	if (st->head.seq > L)
+		pbft_store_discard(st, st->head.seq - L);
+	return st == twin || pbft_digest_eq(&root, &roots[st->head.seq]);
+}
+
+/* It ended between the batch and the checkpoint, which is then asked for again. */
+static bool has_no_copy(struct pbft_store *st)
+{
+	return st->head.seq && st->head.seq % K == 0 &&
+	       !pbft_store_snapshot(st, st->head.seq, &roots[st->head.seq]);
+}
+
+bool go(struct pbft_store *st, u64 seq, u32 often)
+{
+	if (has_no_copy(st) && !checkpoint(st))
+		return false;
 	while (st->head.seq < seq) {
 		if (apply(st))
 			return false;
 		if (often && !below(often) && pbft_store_commit(st))
 			return false;
-		if (st->head.seq % K)
-			continue;
-		if (pbft_store_checkpoint(st, &root))
-			return false;
-		if (st->head.seq > L)
-			pbft_store_discard(st, st->head.seq - L);
-		if (st != twin && !pbft_digest_eq(&root, &roots[st->head.seq]))
+		if (st->head.seq % K == 0 && !checkpoint(st))
 			return false;
 	}
 	return true;
@@ -174,7 +185,8 @@ bool copies_right(struct pbft_store *st, u64 first, u64 last)
 /* All that are needed at @st's state, and the state. */
 bool all_right(struct pbft_store *st)
 {
-	u64 last = st->head.seq / K * K, first = last > L + K ? last - L : K;
+	u64 last = (st->head.seq - has_no_copy(st)) / K * K;
+	u64 first = last > L + K ? last - L : K;
 	struct pbft_digest root;
 
 	if (st->head.seq && (pbft_store_root(st, &root) ||

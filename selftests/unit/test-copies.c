@@ -406,6 +406,7 @@ static void test_numbers(void)
 	u32 i;
 
 	st = reopen(st, "numbers");
+	ok(copies_right(st, 2 * K, 5 * K), "a state that is at a checkpoint has its copy");
 	ok(!pbft_store_checkpoint(st, &root) && pbft_digest_eq(&root, &roots[5 * K]),
 	   "a checkpoint is asked for again");
 	ok(go(st, 5 * K + 2, 0), "and the state goes on");
@@ -444,6 +445,40 @@ static void test_numbers(void)
 	pbft_store_close(st);
 }
 
+/* Writes that fail in the middle of a batch, or of a chunk. */
+static void test_full(void)
+{
+	struct pbft_store_opts opts = {
+		.cluster = TEST_CLUSTER, .epoch = 1, .sync = PBFT_SYNC_ALWAYS,
+		.map_size = 1 << 20,
+	};
+	char err[PBFT_ERR_MAX] = "";
+	bool right = true;
+	u64 at = 0;
+	u32 full = 0;
+
+	prepare(10 * K);
+	while (right && at < 10 * K) {
+		struct pbft_store *st;
+
+		opts.dir = test_path("full");
+		opts.map_size += 256 << 10;
+		if (pbft_store_open(&st, &opts, err, sizeof(err))) {
+			right = strstr(err, "full at");
+			continue;
+		}
+		right = !st->lost[0] && all_right(st);
+		if (right && !go(st, 10 * K, 1)) {
+			right = strstr(st->err, "full at");
+			full++;
+		}
+		at = st->head.seq;
+		pbft_store_close(st);
+	}
+	ok(right && full > 4, "a database that is full %u times, at last with room: %s", full,
+	   err);
+}
+
 int main(void)
 {
 	const char *env = getenv("SEED");
@@ -459,6 +494,7 @@ int main(void)
 	test_damage();
 	test_install();
 	test_numbers();
+	test_full();
 	forget_history();
 	return done_testing();
 }
