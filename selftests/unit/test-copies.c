@@ -316,7 +316,8 @@ static void test_damage(void)
 		open_as(&st, "bad", PBFT_SYNC_CHECKPOINT, false, false, err);
 		damage(st, cases[i].what, 3 * K, cases[i].part);
 		st = reopen(st, "bad");
-		ok(st->lost[0] && st->n_snapshots == 2 && st->snapshots[0]->seq == cases[i].left &&
+		ok(strstr(st->lost, cases[i].what == ROOT ? "lead there" : "damaged") &&
+		   st->n_snapshots == 2 && st->snapshots[0]->seq == cases[i].left &&
 		   copies_right(st, 4 * K, 5 * K), "%s costs the copies before it: %s",
 		   cases[i].text, st->lost);
 		pbft_store_close(st);
@@ -427,6 +428,14 @@ static void test_numbers(void)
 	st = reopen(st, "numbers2");
 	ok(st->n_snapshots == 1 && copies_right(st, s->seq, s->seq) && st->head.seq == s->seq,
 	   "whose copy is the only one then");
+	pbft_store_close(st);
+
+	st = made("back", 3 * K);
+	st->head.seq = 2 * K + 1;
+	ok(!pbft_store_checkpoint(st, &root), "a state that is not ahead of the last copy");
+	st = reopen(st, "back");
+	ok(!st->lost[0] && st->n_snapshots == 1 && st->snapshots[0]->seq == 2 * K + 1,
+	   "replaces all copies");
 	pbft_store_close(st);
 
 	st = test_store("many", 0);
