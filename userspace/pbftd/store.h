@@ -247,6 +247,7 @@ struct pbft_undo_chunk {
 
 #define PBFT_UNDO_KEY	12	/* be64 copy, be32 part: 0 its root's digest, then chunks */
 
+/* Write or delete a record of the state, and collect what was there. */
 int pbft_undo_put(struct pbft_store *st, enum pbft_table table, MDB_val *k,
 		  MDB_val *v, unsigned int flags);
 int pbft_undo_del(struct pbft_store *st, enum pbft_table table, MDB_val *k);
@@ -259,7 +260,10 @@ void pbft_undo_stop(struct pbft_store *st);
 /* The write transaction has ended. */
 void pbft_undo_ended(struct pbft_store *st, bool committed);
 
-/* Find the copies that the database has of earlier states. */
+/*
+ * Find the copies that the database has of earlier states. That some are lost is no
+ * error: st->lost says so.
+ */
 int pbft_past_restore(struct pbft_store *st);
 void pbft_view_close(struct pbft_view *v);
 int pbft_view_get(struct pbft_store *st, const struct pbft_view *v, MDB_dbi dbi,
