@@ -11,15 +11,13 @@
 cd "$(dirname "$0")/.." || exit 1
 limit=${KSELFTEST_TIMEOUT:-3500}
 cpus=2 mem=1400 leaks=true each=600
-# Debian's kernels cannot be told to fail, nor do they tell where they have been; those of
-# scripts/kernels can and do, some of them, but have no device-mapper.
+# Debian's kernels cannot be told to fail, nor do they tell where they have been; of those
+# of scripts/kernels some can and do.
 skips='no fault injection\|no KCOV'
 case ${FLAVOUR-} in
-'') ;;
-debug) leaks=leak-check mem=2048 skips='no device-mapper' ;;
-uml) cpus=1 skips='no KCOV\|no device-mapper' ;;
-lite) skips='no KCOV\|no device-mapper' ;;
-*) skips="$skips\|no device-mapper" ;;
+debug) leaks=leak-check mem=2048 skips= ;;
+uml) cpus=1 skips='no KCOV' ;;
+lite) skips='no KCOV' ;;
 esac
 settings="ALLOW_SKIP=\"$skips\""
 if [ -n "${FLAVOUR-}" ]; then
