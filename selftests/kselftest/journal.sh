@@ -45,7 +45,7 @@ not_mute()
 
 need_module
 make_net 4
-make_conf 4 CheckpointInterval=16 Window=64 Timeout=2s
+make_conf 4 CheckpointInterval=16 Window=64 Timeout=60s
 KINDS="k k k k"
 
 for_kind k begin
