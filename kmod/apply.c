@@ -249,8 +249,10 @@ static bool delivery_take(struct pbft_instance *inst, struct delivery *dv)
 		if (task->batch)
 			pbft_batch_get(task->batch);
 		/* Counted first: the answer may be faster than we are. */
-		if (task->type == PBFT_OUT_APPLY)
+		if (task->type == PBFT_OUT_APPLY) {
 			d->unanswered++;
+			d->sent = task->head.seq;
+		}
 		goto out;
 	}
 	dv->skb = skb_dequeue(&d->peer_recv);
@@ -275,8 +277,10 @@ static void delivery_done(struct pbft_instance *inst, struct delivery *dv,
 	if (d->generation == dv->generation) {
 		if (arrived)
 			ring_pop(d);
-		else if (dv->task.type == PBFT_OUT_APPLY && d->unanswered)
+		else if (dv->task.type == PBFT_OUT_APPLY && d->unanswered) {
 			d->unanswered--;
+			d->sent--;
+		}
 	}
 	spin_unlock_bh(&inst->lock);
 	pbft_batch_put(dv->task.batch);

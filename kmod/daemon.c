@@ -153,6 +153,26 @@ static int answer_core(struct pbft_instance *inst, struct pbft_core *core,
 	return err;
 }
 
+/*
+ * Does this answer follow one that never came? Generic netlink drops a message that it
+ * has no memory for, and the daemon may have sent the next one before it hears of that.
+ * It has executed what it was told to: where its state stands it says when it binds again.
+ */
+static bool follows_lost(const struct pbft_daemon *d, const struct answer *a)
+{
+	u64 answered = d->sent - d->unanswered;
+
+	if (!d->unanswered || a->seq > d->sent)
+		return false;
+	switch (a->cmd) {
+	case PBFT_CMD_EXECUTED:
+		return a->seq > answered + 1;
+	case PBFT_CMD_CHECKPOINTED:
+		return a->seq > answered;
+	}
+	return false;
+}
+
 /* Only the daemon's own socket may answer for it. */
 static int answer(struct genl_info *info, const struct answer *a)
 {
@@ -169,9 +189,13 @@ static int answer(struct genl_info *info, const struct answer *a)
 			err = -ENOTCONN;
 		else if (inst->stopped)
 			err = -ESHUTDOWN;
+		else if (follows_lost(&inst->daemon, a))
+			err = -ECONNRESET;
 		else
 			err = answer_core(inst, core, now, a);
 		pbft_leave(inst);
+		if (err == -ECONNRESET)
+			pbft_daemon_unbind(inst, info->snd_portid);
 	}
 	rcu_read_unlock();
 
@@ -184,6 +208,9 @@ static int answer(struct genl_info *info, const struct answer *a)
 	case -ENOTCONN:
 		return pbft_refuse(info->extack, info->attrs[PBFT_A_ID], err,
 				   "this socket is not bound to the instance");
+	case -ECONNRESET:
+		return pbft_refuse(info->extack, info->attrs[PBFT_A_SEQ], -ENOTCONN,
+				   "an answer before this one was lost: bind again");
 	case -ESHUTDOWN:
 		return pbft_refuse(info->extack, NULL, err,
 				   "the instance has stopped");

@@ -72,6 +72,7 @@ struct pbft_daemon {
 	struct pbft_task *task;	/* ring, places a power of two */
 	u32 mask, head, tail;	/* free-running */
 	u32 unanswered;		/* APPLYs sent, results not here yet */
+	u64 sent;		/* the last of them */
 	u32 room;		/* bytes its socket takes */
 	struct pbft_fetch_progress progress;	/* total 0: not told */
 	struct sk_buff_head peer_recv;	/* has a lock of its own, a leaf */

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 kst := selftests/kselftest
 kst-progs := nl-refusals nl-events check-history evil-replica nl-fuzz udp-fuzz \
-	nl-daemon nl-userns nl-failnth disk-log journal-crash
+	nl-daemon nl-userns nl-failnth nl-answers disk-log journal-crash
 progs += $(kst-progs)
 
 nl-refusals-src = $(wildcard $(kst)/nl-refusals*.c) $(B)/gen/extack-texts.c \
@@ -17,8 +17,11 @@ nl-daemon-lib = $(libpbft-lib)
 nl-userns-src = $(kst)/nl-userns.c $(libpbft-src)
 nl-userns-lib = $(libpbft-lib)
 
-nl-failnth-src = $(kst)/nl-failnth.c $(libpbft-src)
+nl-failnth-src = $(kst)/nl-failnth.c $(kst)/failnth.c $(libpbft-src)
 nl-failnth-lib = $(libpbft-lib)
+
+nl-answers-src = $(kst)/nl-answers.c $(kst)/failnth.c $(libpbft-src)
+nl-answers-lib = $(libpbft-lib)
 
 check-history-src = $(kst)/check-history.c
 

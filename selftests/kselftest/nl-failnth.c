@@ -15,10 +15,10 @@
 
 #include "libpbft/crypto.h"
 #include "libpbft/nl.h"
+#include "failnth.h"
 #include "../unit/tap.h"
 
 #define NAME		"f"
-#define POINTS_MAX	5000
 #define JOURNAL_SIZE	(16 << 20)
 
 static struct pbft_nl *nl;
@@ -26,31 +26,7 @@ static struct pbft_cluster cluster;
 static u8 private_key[32];
 static u32 all_clients, service = PBFT_SERVICE_NULL;
 static struct pbft_nl_bound bound;
-static int fail_fd, journal_fd;
-
-static void arm(int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", nth);
-
-	if (pwrite(fail_fd, text, len, 0) != len) {
-		perror("# fail-nth");
-		exit(1);
-	}
-}
-
-/* Did the armed failure happen? Disarmed in either case. */
-static bool disarm(void)
-{
-	char text[16] = "";
-
-	if (pread(fail_fd, text, sizeof(text) - 1, 0) <= 0) {
-		perror("# fail-nth");
-		exit(1);
-	}
-	arm(0);
-	return atoi(text) == 0;
-}
+static int journal_fd;
 
 static int set(void)
 {
@@ -151,12 +127,6 @@ static int reopen(void)
 	return rc;
 }
 
-/* ENFILE is what the kernel says when there is no memory for a socket. */
-static bool is_shortage(int err)
-{
-	return !err || err == -ENOMEM || err == -ENOBUFS || err == -EAGAIN || err == -ENFILE;
-}
-
 /*
  * @before brings about the state that @command starts from, and must work:
  * also when the attempt before has failed half way, or at its very end.
@@ -166,17 +136,17 @@ static void exhaust(const char *what, int (*before)(void), int (*command)(void))
 	int nth, err = 0, failed = 0;
 	bool hit = true;
 
-	for (nth = 1; hit && nth < POINTS_MAX; nth++) {
+	for (nth = 1; hit && nth < FAILNTH_MAX; nth++) {
 		if (before()) {
 			printf("# before allocation %d: %s\n", nth, pbft_nl_error(nl));
 			break;
 		}
-		arm(nth);
+		failnth_arm(nth);
 		err = command();
-		hit = disarm();
+		hit = failnth_disarm();
 		if (err)
 			failed++;
-		if (hit && !is_shortage(err)) {
+		if (hit && !failnth_shortage(err)) {
 			printf("# allocation %d: %s (%s)\n", nth, pbft_nl_error(nl),
 			       strerror(-err));
 			break;
@@ -244,11 +214,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	all_clients = cluster.n_clients;
-	fail_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (fail_fd < 0) {
-		perror("/proc/thread-self/fail-nth");
-		return 1;
-	}
+	failnth_open();
 	journal_fd = open(argv[3], O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (journal_fd < 0) {
 		perror(argv[3]);

@@ -16,6 +16,7 @@
 #define MEDIUM	"takes a medium that fails: journal.sh"
 #define USERNS	"takes a user namespace that is not the first"
 #define RACE	"takes a race with another command"
+#define BATCHES	"takes a cluster that works: lost_answer.sh"
 
 static const struct {
 	const char *text, *why;
@@ -35,6 +36,7 @@ static const struct {
 	{ "this kernel lacks the address family *", KERNEL },
 	{ "the answer does not fit into one message: dump it", RACE },
 	{ "the instance is down", RACE },
+	{ "an answer before this one was lost: bind again", BATCHES },
 	{ "the journal failed: *", MEDIUM },
 	{ "the journal cannot be written", MEDIUM },
 	{ "the journal cannot be begun anew", MEDIUM },

@@ -106,8 +106,8 @@ static void on_refused(void *arg, u32 cmd, int err, const char *text)
 {
 	struct kernel *k = arg;
 
-	/* A datagram to a peer may always be lost. */
-	if (cmd == PBFT_CMD_PEER_SEND)
+	/* A datagram to a peer may always be lost, and what is only for show. */
+	if (cmd == PBFT_CMD_PEER_SEND || (cmd == PBFT_CMD_FETCH_PROGRESS && err == -ENOMEM))
 		return;
 	if (err == -ENOTCONN || err == -ENOMEM || err == -ENOENT) {
 		pbft_log(LOG_WARNING, "instance %s: %s", k->name,
@@ -220,13 +220,13 @@ static int kernel_state_installed(struct pbft_backend *b, u64 seq,
 						   root->b));
 }
 
+/* For show only: if it is lost, the next one comes soon. */
 static int kernel_progress(struct pbft_backend *b, const struct pbft_xfer_progress *p)
 {
 	struct kernel *k = to_kernel(b);
 
-	return post_failed(k, "cannot tell how much of the state is here",
-			   pbft_nl_fetch_progress(k->nl, k->bound.id, p->seq,
-						  p->done, p->total));
+	pbft_nl_fetch_progress(k->nl, k->bound.id, p->seq, p->done, p->total);
+	return 0;
 }
 
 static void kernel_peer_send(struct pbft_backend *b, u32 peer, const void *data,
