@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 kst := selftests/kselftest
 kst-progs := nl-refusals nl-events check-history evil-replica nl-fuzz udp-fuzz \
-	nl-daemon nl-userns nl-failnth nl-answers disk-log journal-crash
+	nl-daemon nl-userns nl-failnth nl-answers mod-failnth disk-log journal-crash
 progs += $(kst-progs)
 
 nl-refusals-src = $(wildcard $(kst)/nl-refusals*.c) $(B)/gen/extack-texts.c \
@@ -22,6 +22,8 @@ nl-failnth-lib = $(libpbft-lib)
 
 nl-answers-src = $(kst)/nl-answers.c $(kst)/failnth.c $(libpbft-src)
 nl-answers-lib = $(libpbft-lib)
+
+mod-failnth-src = $(kst)/mod-failnth.c $(kst)/failnth.c
 
 check-history-src = $(kst)/check-history.c
 
