@@ -43,9 +43,11 @@ make_fail()
 make_fail || bail "daemon 1 cannot be made to fail"
 control probability 2
 
-# A daemon that has ended is followed by another, which fares no better.
+# A daemon that has ended is followed by another, which fares no better; when the load has
+# ended, there is still something to do.
 enough_failed()
 {
+	kv_as 102 put more yes
 	if gone "$(daemon_pid 1)"; then
 		diag "the daemon has ended: $(tail -n 1 "$T/pbftd-$NAME-1.log")"
 		start_daemon 1
