@@ -275,9 +275,9 @@ static void delivery_done(struct pbft_instance *inst, struct delivery *dv,
 
 	spin_lock_bh(&inst->lock);
 	if (d->generation == dv->generation) {
-		if (arrived)
+		if (arrived) {
 			ring_pop(d);
-		else if (dv->task.type == PBFT_OUT_APPLY && d->unanswered) {
+		} else if (dv->task.type == PBFT_OUT_APPLY && d->unanswered) {
 			d->unanswered--;
 			d->sent--;
 		}
