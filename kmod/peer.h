@@ -49,6 +49,7 @@ struct pbft_peer {
 	struct pbft_key __rcu *rx[2];
 	struct pbft_key __rcu *tx[2];
 	u8 rx_gen;		/* the newest its messages have proved */
+	bool rx_known;		/* ... and they have proved one */
 	bool rx_moved;		/* rx_gen has changed: the next key is due */
 	unsigned long learn_after;	/* jiffies: no earlier another attempt */
 

@@ -3,7 +3,8 @@
  * Generations of keys. A node that rotates its keys sends under the next
  * generation from one message to the other; receivers have that key already.
  * They follow by authentic messages only, forwards only, and give up the old
- * generation after a grace period for what is still under way.
+ * generation after a grace period for what is still under way. One who has not
+ * heard from a node yet takes the first generation it hears, whichever it is.
  */
 #include <linux/err.h>
 #include "instance.h"
@@ -12,13 +13,24 @@
 /* Between two attempts to learn an unexpected generation of one peer. */
 #define LEARN_INTERVAL	(HZ / 5)
 
+/* Is @id one that @peer may go to? */
+static bool may_follow(const struct pbft_peer *peer, u8 id)
+{
+	return (peer->derived && !READ_ONCE(peer->rx_known)) ||
+	       pbft_key_newer(id, READ_ONCE(peer->rx_gen));
+}
+
 void pbft_key_proved(struct pbft_instance *inst, struct pbft_peer *peer, u8 id)
 {
-	u8 gen = READ_ONCE(peer->rx_gen);
-
-	if (likely(id == gen) || !pbft_key_newer(id, gen))
+	if (likely(id == READ_ONCE(peer->rx_gen))) {
+		if (unlikely(!READ_ONCE(peer->rx_known)))
+			WRITE_ONCE(peer->rx_known, true);
+		return;
+	}
+	if (!may_follow(peer, id))
 		return;
 	WRITE_ONCE(peer->rx_gen, id);
+	WRITE_ONCE(peer->rx_known, true);
 	WRITE_ONCE(peer->rx_moved, true);
 	pbft_count(inst, PBFT_STAT_KEY_CHANGES);
 	queue_delayed_work(pbft_wq, &inst->key_work, GRACE);
@@ -28,8 +40,7 @@ bool pbft_key_worth_learning(struct pbft_peer *peer, u8 id)
 {
 	unsigned long after;
 
-	if (!peer || !peer->derived ||
-	    !pbft_key_newer(id, READ_ONCE(peer->rx_gen)))
+	if (!peer || !peer->derived || !may_follow(peer, id))
 		return false;
 	after = READ_ONCE(peer->learn_after);
 	if (time_before(jiffies, after))
@@ -53,7 +64,7 @@ bool pbft_key_learn(struct pbft_instance *inst, struct pbft_peer *peer, u8 id,
 {
 	struct pbft_key *key;
 
-	if (!peer->derived || !pbft_key_newer(id, READ_ONCE(peer->rx_gen)))
+	if (!peer->derived || !may_follow(peer, id))
 		return false;
 	key = pbft_derive_key(peer, &inst->conf.self, id, false);
 	if (IS_ERR(key))
