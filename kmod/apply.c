@@ -8,7 +8,8 @@
  * loses nothing; the core holds every batch until it is answered, and tells a
  * daemon that binds anew what is to be repeated. Daemons' datagrams are lesser
  * goods: bounded for each peer, dropped when there is no room, and never in the
- * way of tasks.
+ * way of tasks. That it should recover is not the core's business: a word to the
+ * daemon, at once.
  */
 #include <linux/log2.h>
 #include <linux/mm.h>
@@ -46,6 +47,7 @@ struct delivery {
 	u32 portid;
 	u32 generation;
 	struct sock *sk;
+	bool revalidate;
 	struct pbft_task task;
 	struct sk_buff *skb;
 };
@@ -209,6 +211,23 @@ static struct sk_buff *task_message(struct pbft_instance *inst,
 	return skb;
 }
 
+static struct sk_buff *revalidate_message(struct pbft_instance *inst, u32 portid)
+{
+	struct sk_buff *skb;
+	void *hdr;
+
+	skb = genlmsg_new(nla_total_size(sizeof(u32)), GFP_KERNEL);
+	if (!skb)
+		return NULL;
+	hdr = genlmsg_put(skb, portid, 0, &pbft_genl_family, 0, PBFT_CMD_REVALIDATE);
+	if (!hdr || nla_put_u32(skb, PBFT_A_ID, inst->id)) {
+		nlmsg_free(skb);
+		return NULL;
+	}
+	genlmsg_end(skb, hdr);
+	return skb;
+}
+
 /* ---- delivery ---------------------------------------------------------------------- */
 
 /* Sending to a full socket would mark it as having lost messages: look first. */
@@ -242,6 +261,9 @@ static bool delivery_take(struct pbft_instance *inst, struct delivery *dv)
 	dv->portid = d->portid;
 	dv->generation = d->generation;
 	dv->sk = d->sk;
+	dv->revalidate = d->revalidate;
+	if (dv->revalidate)
+		goto out;
 	task = ring_at(d, d->head);
 	if (!ring_empty(d) &&
 	    (task->type != PBFT_OUT_APPLY || d->unanswered < APPLY_CREDIT)) {
@@ -303,6 +325,26 @@ static int deliver_task(struct pbft_instance *inst, struct delivery *dv)
 	return err;
 }
 
+static int deliver_revalidate(struct pbft_instance *inst, struct delivery *dv)
+{
+	struct sk_buff *skb = revalidate_message(inst, dv->portid);
+	struct pbft_daemon *d = &inst->daemon;
+	int err;
+
+	if (!skb)
+		return -ENOMEM;
+	if (sock_full(dv->sk, skb->truesize)) {
+		nlmsg_free(skb);
+		return -EAGAIN;
+	}
+	err = genlmsg_unicast(inst->net, skb, dv->portid);
+	spin_lock_bh(&inst->lock);
+	if (!err && d->generation == dv->generation)
+		d->revalidate = false;
+	spin_unlock_bh(&inst->lock);
+	return err;
+}
+
 static int deliver_datagram(struct pbft_instance *inst, struct delivery *dv)
 {
 	struct pbft_daemon *d = &inst->daemon;
@@ -329,8 +371,11 @@ static void deliver_work(struct work_struct *work)
 
 	mutex_lock(&inst->deliver_mutex);
 	while (!err && delivery_take(inst, &dv)) {
-		err = dv.skb ? deliver_datagram(inst, &dv) :
-			       deliver_task(inst, &dv);
+		if (dv.revalidate)
+			err = deliver_revalidate(inst, &dv);
+		else
+			err = dv.skb ? deliver_datagram(inst, &dv) :
+				       deliver_task(inst, &dv);
 		sock_put(dv.sk);
 		if (!err)
 			pbft_count(inst, PBFT_STAT_DAEMON_MESSAGES);
@@ -407,6 +452,7 @@ static struct sock *unbind(struct pbft_instance *inst, struct pbft_core *core)
 	d->generation++;
 	d->unanswered = 0;
 	memset(&d->progress, 0, sizeof(d->progress));
+	pbft_recovery_lost(inst, core);
 	while (!ring_empty(d))
 		ring_pop(d);
 	peer_recv_purge(d);

@@ -37,4 +37,17 @@ enum pbft_drop pbft_daemon_peer_recv(struct pbft_instance *inst,
 				     struct pbft_peer *peer, const void *data,
 				     u32 len);
 
+/* ---- recovery.c ------------------------------------------------------------ */
+
+/*
+ * Have the daemon recover. Return 0, -ENETDOWN, -ESHUTDOWN: it has stopped,
+ * -ENOTCONN: nobody is bound, or -EALREADY: it does so.
+ */
+int pbft_recovery_ask(struct pbft_instance *inst);
+/* Under inst->lock: that is how far the daemon's recovery is. */
+void pbft_recovery_told(struct pbft_instance *inst, struct pbft_core *core,
+			const struct pbft_recovery *r);
+/* Under inst->lock: the binding ends, and with it what the daemon was at. */
+void pbft_recovery_lost(struct pbft_instance *inst, struct pbft_core *core);
+
 #endif /* PBFT_APPLY_H */

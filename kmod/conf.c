@@ -7,6 +7,9 @@
 #include "conf.h"
 #include "netlink.h"
 
+#define PBFT_RECOVERY_MIN	NSEC_PER_SEC
+#define PBFT_RECOVERY_MAX	(366 * 86400ull * NSEC_PER_SEC)
+
 struct field {
 	u8 attr;
 	u8 size;
@@ -40,6 +43,7 @@ static const struct field fields[] = {
 	FIELD(PBFT_A_CLOCK_SKEW, core.clock_skew, "the clock skew"),
 	FIELD(PBFT_A_SERVICE, service, "the service"),
 	FIELD(PBFT_A_NULL_REPLY, null_reply, "the null service's reply"),
+	FIELD(PBFT_A_RECOVERY_INTERVAL, recovery, "the recovery interval"),
 };
 
 static u64 field_get(const struct pbft_conf *conf, const struct field *f)
@@ -121,6 +125,11 @@ int pbft_conf_check(const struct pbft_conf *conf, struct genl_info *info)
 				   -EINVAL,
 				   "the null service's reply must be at most %u bytes",
 				   PBFT_OP_MAX);
+	if (conf->recovery && (conf->recovery < PBFT_RECOVERY_MIN ||
+			       conf->recovery > PBFT_RECOVERY_MAX))
+		return pbft_refuse(info->extack,
+				   info->attrs[PBFT_A_RECOVERY_INTERVAL], -EINVAL,
+				   "the recovery interval must be 0 or from 1 s to 366 days");
 	return 0;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a daemon says: that it is the application, what it has executed, the
- * digest of its state, how far it is with another one, and datagrams for other
- * daemons. A daemon that answers nonsense has lost its way, and its state cannot
- * be trusted any more: the instance stops, with a reason.
+ * digest of its state, how far it is with another one or with a recovery, and
+ * datagrams for other daemons. A daemon that answers nonsense has lost its way,
+ * and its state cannot be trusted any more: the instance stops, with a reason.
  */
 #include <linux/slab.h>
 #include "apply.h"
@@ -119,6 +119,7 @@ struct answer {
 	const struct pbft_result *results;
 	u32 count;
 	const struct pbft_fetch_progress *progress;
+	const struct pbft_recovery *recovery;
 };
 
 static int answer_core(struct pbft_instance *inst, struct pbft_core *core,
@@ -144,6 +145,10 @@ static int answer_core(struct pbft_instance *inst, struct pbft_core *core,
 		break;
 	case PBFT_CMD_FETCH_PROGRESS:
 		inst->daemon.progress = *a->progress;
+		err = 0;
+		break;
+	case PBFT_CMD_RECOVERY:
+		pbft_recovery_told(inst, core, a->recovery);
 		err = 0;
 		break;
 	}
@@ -364,6 +369,65 @@ int pbft_nl_fetch_progress(struct sk_buff *skb, struct genl_info *info)
 		return pbft_refuse(info->extack, done, -EINVAL,
 				   "%llu bytes of %llu cannot be here", p.done, p.total);
 	a.progress = &p;
+	return answer(info, &a);
+}
+
+/* The policy has looked at each of them. */
+static int recovery_parse(struct genl_info *info, struct pbft_recovery *r)
+{
+	struct nlattr *nest = info->attrs[PBFT_A_RECOVERY], *a;
+	int rem;
+
+	nla_for_each_nested(a, nest, rem) {
+		switch (nla_type(a)) {
+		case PBFT_RECOVERY_A_STATE:
+			r->state = nla_get_u32(a);
+			break;
+		case PBFT_RECOVERY_A_SCHEDULED:
+			r->scheduled = true;
+			break;
+		case PBFT_RECOVERY_A_TOTAL:
+			r->total = nla_get_u32(a);
+			break;
+		case PBFT_RECOVERY_A_CHECKED:
+			r->checked = nla_get_u32(a);
+			break;
+		case PBFT_RECOVERY_A_DAMAGED:
+			r->damaged = nla_get_u32(a);
+			break;
+		case PBFT_RECOVERY_A_REPAIRED:
+			r->repaired = nla_get_u32(a);
+			break;
+		}
+	}
+	if (!r->state)
+		return pbft_refuse(info->extack, nest, -EINVAL,
+				   "PBFT_RECOVERY_A_STATE is missing");
+	if (r->checked > r->total || r->damaged > r->checked ||
+	    r->repaired > r->damaged)
+		return pbft_refuse(info->extack, nest, -EINVAL,
+				   "%u pages repaired of %u damaged of %u checked of %u cannot be",
+				   r->repaired, r->damaged, r->checked, r->total);
+	return 0;
+}
+
+int pbft_nl_recovery(struct sk_buff *skb, struct genl_info *info)
+{
+	struct pbft_recovery r = {};
+	struct answer a;
+	int err;
+
+	err = answer_head(info, PBFT_CMD_RECOVERY, &a);
+	if (err)
+		return err;
+	if (!info->attrs[PBFT_A_RECOVERY])
+		return pbft_refuse(info->extack, NULL, -EINVAL,
+				   "PBFT_A_RECOVERY is missing");
+	err = recovery_parse(info, &r);
+	if (err)
+		return err;
+	r.seq = a.seq;
+	a.recovery = &r;
 	return answer(info, &a);
 }
 

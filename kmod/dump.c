@@ -12,7 +12,7 @@
 
 /* Of one node with all its counters, of one without, of everything else. */
 #define NODE_SIZE	1024
-#define CLIENT_SIZE	80
+#define CLIENT_SIZE	88
 #define REST_SIZE	8192
 
 static int instance_put(struct sk_buff *skb, struct pbft_instance *inst)
@@ -60,6 +60,10 @@ static int peer_put(struct sk_buff *skb, struct pbft_peer *peer, bool counters)
 
 	if (peer->derived && nla_put(skb, PBFT_NODE_A_PUBLIC_KEY, PBFT_KEY_LEN,
 				     peer->public_key))
+		return -EMSGSIZE;
+	/* The generation it has proved: without derived keys SET says which it is. */
+	if (peer->derived &&
+	    nla_put_u8(skb, PBFT_NODE_A_KEY_ID, READ_ONCE(peer->rx_gen)))
 		return -EMSGSIZE;
 	/* A client's is where its last HELLO came from. */
 	if (addr_put(skb, &addr))

@@ -55,12 +55,22 @@ struct pbft_conf {
 	u32 mtu;		/* bytes of UDP payload */
 	u32 service;		/* enum pbft_service */
 	u32 null_reply;		/* bytes */
+	u64 recovery;		/* ns in which each replica recovers once; 0: never */
 	u8 key_id;		/* generation at the time of configuration */
 };
 
 /* How much of the state after batch @seq the daemon says it has. */
 struct pbft_fetch_progress {
 	u64 seq, done, total;	/* bytes */
+};
+
+/* What the daemon says of its last recovery. */
+struct pbft_recovery {
+	u32 state;		/* enum pbft_recovery_state */
+	bool scheduled;
+	u64 seq;		/* the checkpoint it has come to */
+	u32 total, checked, damaged, repaired;	/* pages */
+	u64 ended;		/* ns since the epoch */
 };
 
 /* The daemon's side: who is bound and what it has still to hear. */
@@ -75,6 +85,8 @@ struct pbft_daemon {
 	u64 sent;		/* the last of them */
 	u32 room;		/* bytes its socket takes */
 	struct pbft_fetch_progress progress;	/* total 0: not told */
+	bool revalidate;	/* to be told that it should recover */
+	struct pbft_recovery recovery;
 	struct sk_buff_head peer_recv;	/* has a lock of its own, a leaf */
 	struct delayed_work work;
 };

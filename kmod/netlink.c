@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/file.h>
 #include <linux/mm.h>
+#include "apply.h"
 #include "compat.h"
 #include "netlink.h"
 
@@ -37,6 +38,7 @@ static const struct nla_policy set_policy[PBFT_A_MAX + 1] = {
 	[PBFT_A_SERVICE] = { .type = NLA_U32 },
 	[PBFT_A_NULL_REPLY] = { .type = NLA_U32 },
 	[PBFT_A_KEY_ID] = { .type = NLA_U8 },
+	[PBFT_A_RECOVERY_INTERVAL] = { .type = NLA_U64 },
 };
 
 static const struct nla_policy name_policy[PBFT_A_NAME + 1] = {
@@ -83,6 +85,22 @@ static const struct nla_policy progress_policy[PBFT_A_FETCH_TOTAL + 1] = {
 	[PBFT_A_SEQ] = { .type = NLA_U64 },
 	[PBFT_A_FETCH_DONE] = { .type = NLA_U64 },
 	[PBFT_A_FETCH_TOTAL] = { .type = NLA_U64 },
+};
+
+static const struct nla_policy recovery_nest_policy[PBFT_RECOVERY_A_REPAIRED + 1] = {
+	[PBFT_RECOVERY_A_STATE] = NLA_POLICY_RANGE(NLA_U32, PBFT_RECOVERY_RUNNING,
+						   PBFT_RECOVERY_GIVEN_UP),
+	[PBFT_RECOVERY_A_SCHEDULED] = { .type = NLA_FLAG },
+	[PBFT_RECOVERY_A_TOTAL] = { .type = NLA_U32 },
+	[PBFT_RECOVERY_A_CHECKED] = { .type = NLA_U32 },
+	[PBFT_RECOVERY_A_DAMAGED] = { .type = NLA_U32 },
+	[PBFT_RECOVERY_A_REPAIRED] = { .type = NLA_U32 },
+};
+
+static const struct nla_policy recovery_policy[PBFT_A_RECOVERY + 1] = {
+	[PBFT_A_ID] = { .type = NLA_U32 },
+	[PBFT_A_SEQ] = { .type = NLA_U64 },
+	[PBFT_A_RECOVERY] = NLA_POLICY_NESTED(recovery_nest_policy),
 };
 
 struct pbft_instance *pbft_nl_instance(struct genl_info *info, int *err)
@@ -199,6 +217,31 @@ static int do_set_key(struct genl_info *info, struct pbft_instance *inst)
 	return 0;
 }
 
+static int do_recover(struct genl_info *info, struct pbft_instance *inst)
+{
+	int err;
+
+	if (inst->conf.service != PBFT_SERVICE_DAEMON)
+		return pbft_refuse(info->extack, NULL, -EINVAL,
+				   "this instance runs the null service, which has no state to recover");
+	err = pbft_recovery_ask(inst);
+	switch (err) {
+	case -ENETDOWN:
+		return pbft_refuse(info->extack, NULL, err,
+				   "the instance is down: bring it up first");
+	case -ESHUTDOWN:
+		return pbft_refuse(info->extack, NULL, err,
+				   "the instance has stopped");
+	case -ENOTCONN:
+		return pbft_refuse(info->extack, NULL, err,
+				   "no daemon is bound to this instance: there is nobody to check the state");
+	case -EALREADY:
+		return pbft_refuse(info->extack, NULL, err,
+				   "a recovery is under way already");
+	}
+	return err;
+}
+
 typedef int (*command_fn)(struct genl_info *info, struct pbft_instance *inst);
 
 static int administer(struct genl_info *info, command_fn command)
@@ -235,6 +278,11 @@ static int nl_set_key(struct sk_buff *skb, struct genl_info *info)
 	return administer(info, do_set_key);
 }
 
+static int nl_recover(struct sk_buff *skb, struct genl_info *info)
+{
+	return administer(info, do_recover);
+}
+
 /* ---- the family -------------------------------------------------------------------- */
 
 #define OP(_cmd, _doit, _policy) { \
@@ -266,6 +314,8 @@ static const struct genl_ops ops[] = {
 	OP(PBFT_CMD_STATE_INSTALLED, pbft_nl_state_installed, digest_policy),
 	OP(PBFT_CMD_PEER_SEND, pbft_nl_peer_send, peer_send_policy),
 	OP(PBFT_CMD_FETCH_PROGRESS, pbft_nl_fetch_progress, progress_policy),
+	OP(PBFT_CMD_RECOVER, nl_recover, name_policy),
+	OP(PBFT_CMD_RECOVERY, pbft_nl_recovery, recovery_policy),
 };
 
 static const struct genl_multicast_group groups[] = {

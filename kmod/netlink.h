@@ -36,6 +36,7 @@ int pbft_nl_checkpointed(struct sk_buff *skb, struct genl_info *info);
 int pbft_nl_state_installed(struct sk_buff *skb, struct genl_info *info);
 int pbft_nl_peer_send(struct sk_buff *skb, struct genl_info *info);
 int pbft_nl_fetch_progress(struct sk_buff *skb, struct genl_info *info);
+int pbft_nl_recovery(struct sk_buff *skb, struct genl_info *info);
 
 /* dump.c: GET */
 int pbft_nl_get(struct sk_buff *skb, struct genl_info *info);
@@ -50,6 +51,7 @@ struct pbft_state_now {
 	bool genesis;
 	struct pbft_status st;	/* zero when down */
 	struct pbft_fetch_progress progress;	/* of st.fetch_target; total 0: not told */
+	struct pbft_recovery recovery;
 };
 
 /* With @core (not NULL: the instance is up) under inst->lock. */

@@ -10,6 +10,7 @@ void pbft_state_take(const struct pbft_instance *inst,
 	now->key_id = READ_ONCE(inst->key_id);
 	if (!core)
 		return;
+	now->recovery = inst->daemon.recovery;
 	pbft_status_get(core, &now->st);
 	now->state = now->st.stopped ? PBFT_STATE_STOPPED : PBFT_STATE_UP;
 	now->genesis = inst->conf.core.genesis;
@@ -70,6 +71,28 @@ static int running_put(struct sk_buff *skb, const struct pbft_state_now *now)
 	return 0;
 }
 
+static int recovery_put(struct sk_buff *skb, const struct pbft_recovery *r)
+{
+	struct nlattr *nest;
+
+	if (r->state == PBFT_RECOVERY_NONE)
+		return 0;
+	nest = nla_nest_start(skb, PBFT_A_RECOVERY);
+	if (!nest || nla_put_u32(skb, PBFT_RECOVERY_A_STATE, r->state) ||
+	    (r->scheduled && nla_put_flag(skb, PBFT_RECOVERY_A_SCHEDULED)) ||
+	    nla_put_u64_64bit(skb, PBFT_RECOVERY_A_SEQ, r->seq,
+			      PBFT_RECOVERY_A_PAD) ||
+	    nla_put_u32(skb, PBFT_RECOVERY_A_TOTAL, r->total) ||
+	    nla_put_u32(skb, PBFT_RECOVERY_A_CHECKED, r->checked) ||
+	    nla_put_u32(skb, PBFT_RECOVERY_A_DAMAGED, r->damaged) ||
+	    nla_put_u32(skb, PBFT_RECOVERY_A_REPAIRED, r->repaired) ||
+	    nla_put_u64_64bit(skb, PBFT_RECOVERY_A_ENDED, r->ended,
+			      PBFT_RECOVERY_A_PAD))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
 int pbft_state_put(struct sk_buff *skb, const struct pbft_instance *inst,
 		   const struct pbft_state_now *now)
 {
@@ -85,5 +108,5 @@ int pbft_state_put(struct sk_buff *skb, const struct pbft_instance *inst,
 	if (now->st.reason &&
 	    nla_put_string(skb, PBFT_A_REASON, now->st.reason))
 		return -EMSGSIZE;
-	return running_put(skb, now);
+	return running_put(skb, now) ?: recovery_put(skb, &now->recovery);
 }

@@ -8,7 +8,7 @@ need pbftctl
 need_module
 add_netns 0
 ip -n "${NS}0" addr add 10.9.0.1/24 dev lo
-make_conf 4 Heartbeat=3s Timeout=700ms Pipeline=3 Mtu=1300 Epoch=9
+make_conf 4 Heartbeat=3s Timeout=700ms Pipeline=3 Mtu=1300 Epoch=9 Recovery=90s
 
 canonical()
 {

@@ -123,6 +123,18 @@ static void put_results(struct fuzz *fz, const struct fuzz_instance *in)
 		put(fz, PBFT_A_RESULT, &result, sizeof(result));
 }
 
+static void put_recovery(struct fuzz *fz)
+{
+	struct nlattr *nest = put(fz, PBFT_A_RECOVERY | NLA_F_NESTED, NULL, 0);
+
+	put_u32(fz, PBFT_RECOVERY_A_STATE, 1 + pick(fz, 3));
+	put_u32(fz, PBFT_RECOVERY_A_TOTAL, 2048);
+	put_u32(fz, PBFT_RECOVERY_A_CHECKED, pick(fz, 2048));
+	if (!pick(fz, 3))
+		put(fz, PBFT_RECOVERY_A_SCHEDULED, NULL, 0);
+	end_nest(fz, nest);
+}
+
 static u64 seq_of(const struct fuzz *fz, const struct fuzz_instance *in)
 {
 	switch (fz->cmd) {
@@ -152,7 +164,7 @@ static bool put_parameter(struct fuzz *fz, u32 id)
 		{ PBFT_A_STATUS_INTERVAL, 20000000 }, { PBFT_A_HEARTBEAT, 5000000 },
 		{ PBFT_A_CLOCK_SKEW, 0 }, { PBFT_A_SERVICE, PBFT_SERVICE_DAEMON },
 		{ PBFT_A_NULL_REPLY, 0 }, { PBFT_A_FETCH_DONE, 1 },
-		{ PBFT_A_FETCH_TOTAL, 2 },
+		{ PBFT_A_FETCH_TOTAL, 2 }, { PBFT_A_RECOVERY_INTERVAL, 0 },
 	};
 
 	for (u32 i = 0; i < ARRAY_SIZE(good); i++) {
@@ -217,6 +229,9 @@ static void put_good(struct fuzz *fz, u32 id, u32 who)
 		break;
 	case PBFT_A_PEER_ID:
 		put_u32(fz, id, (who + 1) % FUZZ_REPLICAS);
+		break;
+	case PBFT_A_RECOVERY:
+		put_recovery(fz);
 		break;
 	case PBFT_A_DATA:
 		random_bytes(fz, data, sizeof(data));
@@ -337,7 +352,7 @@ static const struct spec_op *pick_op(struct fuzz *fz)
 		PBFT_CMD_EXECUTED, PBFT_CMD_EXECUTED, PBFT_CMD_EXECUTED,
 		PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED, PBFT_CMD_CHECKPOINTED,
 		PBFT_CMD_STATE_INSTALLED, PBFT_CMD_PEER_SEND, PBFT_CMD_PEER_SEND,
-		PBFT_CMD_FETCH_PROGRESS,
+		PBFT_CMD_FETCH_PROGRESS, PBFT_CMD_RECOVER, PBFT_CMD_RECOVERY,
 	};
 	u8 cmd = pick(fz, 40) ? often[pick(fz, sizeof(often))] :
 				1 + pick(fz, PBFT_CMD_MAX);

@@ -12,6 +12,23 @@ static const struct pbft_nl_head head, lived = { .seq = 7 }, odd = { .chain = { 
 static const u8 digest[PBFT_DIGEST_LEN], data[100], bad_status[4] = { 9 };
 static const u8 huge_result[4 + PBFT_OP_MAX + 1];
 
+/* What is in PBFT_A_RECOVERY: numbers, each an attribute. */
+#define NUMBER(_type, _v)	{ { 8, _type }, _v }
+#define NESTED_RECOVERY		(PBFT_A_RECOVERY | NLA_F_NESTED)
+
+struct number {
+	struct nlattr attr;
+	u32 v;
+};
+
+static const struct number done[] = { NUMBER(PBFT_RECOVERY_A_STATE, PBFT_RECOVERY_DONE) };
+static const struct number stateless[] = { NUMBER(PBFT_RECOVERY_A_TOTAL, 1) };
+static const struct number too_many[] = {
+	NUMBER(PBFT_RECOVERY_A_STATE, PBFT_RECOVERY_DONE), NUMBER(PBFT_RECOVERY_A_TOTAL, 4),
+	NUMBER(PBFT_RECOVERY_A_CHECKED, 3), NUMBER(PBFT_RECOVERY_A_DAMAGED, 2),
+	NUMBER(PBFT_RECOVERY_A_REPAIRED, 3),
+};
+
 #define NOBODY(_cmd, ...) \
 	C(#_cmd " of an instance that is not there", _cmd, -ENOENT, \
 	  "no instance has the name 'nobody'", \
@@ -27,6 +44,7 @@ const struct refusal commands[] = {
 	NOBODY(DOWN),
 	NOBODY(SET_KEY, U8(TOP, PBFT_A_KEY_ID, 1)),
 	NOBODY(BIND, RAW(TOP, PBFT_A_HEAD, head)),
+	NOBODY(RECOVER),
 	C("SET_KEY without a generation", SET_KEY, -EINVAL,
 	  "PBFT_A_KEY_ID is missing"),
 	C("SET_KEY to an older generation", SET_KEY, -EINVAL,
@@ -47,6 +65,8 @@ const struct refusal commands_down[] = {
 	C("DOWN while down", DOWN, -EALREADY, "the instance is down already"),
 	C("BIND while down", BIND, -ENETDOWN,
 	  "the instance is down: bring it up first", RAW(TOP, PBFT_A_HEAD, head)),
+	C("RECOVER while down", RECOVER, -ENETDOWN,
+	  "the instance is down: bring it up first"),
 	{ 0 }
 };
 
@@ -55,6 +75,8 @@ const struct refusal commands_up[] = {
 	C("BIND of an application that has lived, to a new cluster", BIND, -ESTALE,
 	  "the instance came up as a new cluster, but this application has lived before",
 	  RAW(TOP, PBFT_A_HEAD, lived)),
+	C("RECOVER without a daemon", RECOVER, -ENOTCONN,
+	  "no daemon is bound to this instance: there is nobody to check the state"),
 	C("BIND with a past at the beginning of the log", BIND, -EBADMSG,
 	  "the application's log is not this cluster's", RAW(TOP, PBFT_A_HEAD, odd)),
 	{ 0 }
@@ -80,6 +102,16 @@ const struct refusal stranger_commands[] = {
 	ANSWER(STATE_INSTALLED, RAW(TOP, PBFT_A_DIGEST, digest)),
 	ANSWER(FETCH_PROGRESS, U64(TOP, PBFT_A_FETCH_DONE, 1),
 	       U64(TOP, PBFT_A_FETCH_TOTAL, 2)),
+	C("RECOVER once more", RECOVER, -EALREADY, "a recovery is under way already"),
+	ANSWER(RECOVERY, RAW(TOP, NESTED_RECOVERY, done)),
+	C("RECOVERY without one", RECOVERY, -EINVAL, "PBFT_A_RECOVERY is missing",
+	  U64(TOP, PBFT_A_SEQ, 1)),
+	C("RECOVERY without a state", RECOVERY, -EINVAL,
+	  "PBFT_RECOVERY_A_STATE is missing", U64(TOP, PBFT_A_SEQ, 1),
+	  RAW(TOP, NESTED_RECOVERY, stateless)),
+	C("RECOVERY of more than was damaged", RECOVERY, -EINVAL,
+	  "3 pages repaired of 2 damaged of 3 checked of 4 cannot be",
+	  U64(TOP, PBFT_A_SEQ, 1), RAW(TOP, NESTED_RECOVERY, too_many)),
 	C("FETCH_PROGRESS without a total", FETCH_PROGRESS, -EINVAL,
 	  "PBFT_A_FETCH_DONE and PBFT_A_FETCH_TOTAL are both needed",
 	  U64(TOP, PBFT_A_SEQ, 1), U64(TOP, PBFT_A_FETCH_DONE, 1)),
@@ -125,5 +157,7 @@ const struct refusal daemon_commands[] = {
 	C("anything to an instance that has stopped", CHECKPOINTED, -ESHUTDOWN,
 	  "the instance has stopped", U64(TOP, PBFT_A_SEQ, 1),
 	  RAW(TOP, PBFT_A_DIGEST, digest)),
+	C("RECOVER of one that has stopped", RECOVER, -ESHUTDOWN,
+	  "the instance has stopped"),
 	{ 0 }
 };

@@ -235,6 +235,11 @@ static void test_null_service(struct fixture *fx)
 	ok(err == -EINVAL && !strcmp(pbft_nl_error(fx->nl),
 		"this instance runs the null service, which needs no daemon"),
 	   "BIND to it: %s", pbft_nl_error(fx->nl));
+	err = pbft_nl_recover(fx->nl, fx->name);
+	note_refusal(pbft_nl_error(fx->nl));
+	ok(err == -EINVAL && !strcmp(pbft_nl_error(fx->nl),
+		"this instance runs the null service, which has no state to recover"),
+	   "RECOVER of it: %s", pbft_nl_error(fx->nl));
 }
 
 /* An instance that goes away under its daemon, and the socket that stays. */
@@ -249,6 +254,7 @@ static void test_daemon(struct fixture *fx, struct pbft_nl *second)
 	must(fx, pbft_nl_bind(fx->nl, fx->name, &head, &bound), "BIND");
 	fx->id = bound.id;
 	fx->nl = second;
+	must(fx, pbft_nl_recover(fx->nl, fx->name), "RECOVER");
 	run(fx, stranger_commands);
 	fx->nl = first;
 	run(fx, daemon_commands);

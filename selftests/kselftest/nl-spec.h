@@ -28,14 +28,14 @@ struct spec_op {
 	unsigned int attrs[32];		/* of the request or event; ended by 0 */
 };
 
-extern const struct spec_attr spec_main[], spec_journal[], spec_node[], spec_counter[];
+extern const struct spec_attr spec_main[], spec_journal[], spec_recovery[], spec_node[], spec_counter[];
 extern const struct spec_op spec_ops[];
 
 /* Sent by a bound daemon, with PBFT_A_ID; what else is sent to the kernel has a name. */
 static inline bool spec_from_daemon(unsigned int cmd)
 {
 	return (cmd >= PBFT_CMD_EXECUTED && cmd <= PBFT_CMD_PEER_SEND) ||
-	       cmd == PBFT_CMD_FETCH_PROGRESS;
+	       cmd == PBFT_CMD_FETCH_PROGRESS || cmd == PBFT_CMD_RECOVERY;
 }
 
 #endif /* PBFT_NL_SPEC_H */

@@ -58,7 +58,7 @@ static int command(struct pbft_nl *nl, u8 cmd, int flags)
 
 	if (!msg)
 		return -ENOMEM;
-	if (cmd <= PBFT_CMD_BIND)
+	if (cmd <= PBFT_CMD_BIND || cmd == PBFT_CMD_RECOVER)
 		nla_put_string(msg, PBFT_A_NAME, "x");
 	return pbft_nl_transact(nl, msg, NULL, NULL);
 }
@@ -78,7 +78,7 @@ static int try_all(void)
 	if (pbft_nl_open(&nl, err, sizeof(err)))
 		return BROKEN;
 	for (u8 cmd = PBFT_CMD_SET; cmd <= PBFT_CMD_MAX; cmd++) {
-		if (cmd > PBFT_CMD_BIND && !spec_from_daemon(cmd))
+		if (cmd > PBFT_CMD_BIND && cmd != PBFT_CMD_RECOVER && !spec_from_daemon(cmd))
 			continue;
 		one = outcome(command(nl, cmd, 0));
 		if (all >= 0 && one != all)

@@ -155,6 +155,11 @@ static const struct {
 	  "f:1: faults must be at least 1, and replicas at least 3 * faults + 1" },
 	{ HEAD "Mtu = 1023\n" REPLICAS, "f:1: Mtu must be from 1024 to 65000" },
 	{ HEAD "Mtu = 65001\n" REPLICAS, "f:1: Mtu must be from 1024 to 65000" },
+	{ HEAD "Recovery = 999ms\n" REPLICAS, "f:1: Recovery must be 0 or from 1s to 366 days" },
+	{ HEAD "Recovery = 31622401s\n" REPLICAS,
+	  "f:1: Recovery must be 0 or from 1s to 366 days" },
+	{ HEAD "Recovery = never\n" REPLICAS,
+	  "f:3: Recovery = never: not a time such as 500ms (ns, us, ms, s, min)" },
 	{ "\n" HEAD "Window = 100\n" REPLICAS,
 	  "f:2: the window must be a multiple of the checkpoint interval, 2 to 32 times it, at most 1024" },
 };
@@ -190,7 +195,8 @@ static void test_defaults(void)
 	cfg.n = 4;
 	cfg.f = 1;
 	ok(!memcmp(&c.cfg, &cfg, sizeof(cfg)), "the defaults are the core's");
-	ok(!strcmp(c.mac, "siphash128") && c.mtu == 1400, "Mac and Mtu have defaults");
+	ok(!strcmp(c.mac, "siphash128") && c.mtu == 1400 && !c.recovery,
+	   "Mac and Mtu have defaults, Recovery is off");
 	ok(c.n_replicas == 4 && !c.n_clients, "four replicas, no client");
 	pbft_cluster_free(&c);
 	rc = parse(&c, HEAD REPLICAS
@@ -211,7 +217,7 @@ static const char full[] =
 	"Epoch = 3\nFaults = 1\nMac = cmac(aes)\nMtu = 8000\n"
 	"CheckpointInterval = 16\nWindow = 64\nPipeline = 3\nBatchMax = 5\n"
 	"BatchBytes = 4096\nInlineMax = 100\nTimeout = 250ms\nTimeoutMax = 2min\n"
-	"StatusInterval = 1500us\nHeartbeat = 3 s\nClockSkew = 0\n"
+	"StatusInterval = 1500us\nHeartbeat = 3 s\nClockSkew = 0\nRecovery = 40min\n"
 	R2 R0;
 
 static void test_full(void)
@@ -233,7 +239,7 @@ static void test_full(void)
 	   !strcmp(c.mac, "cmac(aes)"), "numbers are what the file says");
 	ok(c.cfg.t_base == 250000000 && c.cfg.t_max == 120000000000 &&
 	   c.cfg.t_status == 1500000 && c.cfg.t_heartbeat == 3000000000 &&
-	   !c.cfg.clock_skew, "times are what the file says");
+	   !c.cfg.clock_skew && c.recovery == 2400000000000, "times are what the file says");
 	memset(key, 'c', sizeof(key));
 	n = pbft_cluster_by_key(&c, key);
 	ok(n && n->id == 2 && n == &c.replicas[2] &&

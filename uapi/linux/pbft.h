@@ -9,11 +9,11 @@
  *
  * A daemon binds to an instance with PBFT_CMD_BIND and from then on receives,
  * by unicast on the socket that bound, PBFT_CMD_APPLY, PBFT_CMD_SNAPSHOT,
- * PBFT_CMD_DISCARD, PBFT_CMD_FETCH_STATE and PBFT_CMD_PEER_RECV; it answers with
- * PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED and PBFT_CMD_STATE_INSTALLED, and may
- * tell with PBFT_CMD_FETCH_PROGRESS how far it is. The binding ends with the
- * socket, or when the instance goes down; the socket's next receive then reports
- * ENETDOWN.
+ * PBFT_CMD_DISCARD, PBFT_CMD_FETCH_STATE, PBFT_CMD_PEER_RECV and
+ * PBFT_CMD_REVALIDATE; it answers with PBFT_CMD_EXECUTED, PBFT_CMD_CHECKPOINTED
+ * and PBFT_CMD_STATE_INSTALLED, and may tell with PBFT_CMD_FETCH_PROGRESS and
+ * PBFT_CMD_RECOVERY how far it is. The binding ends with the socket, or when the
+ * instance goes down; the socket's next receive then reports ENETDOWN.
  */
 #ifndef _UAPI_LINUX_PBFT_H
 #define _UAPI_LINUX_PBFT_H
@@ -53,6 +53,12 @@ enum pbft_cmd {
 	PBFT_CMD_EVENT,		/* PBFT_A_EVENT and the instance's status */
 	/* daemon to kernel, for GET to show: PBFT_A_SEQ, PBFT_A_FETCH_DONE, PBFT_A_FETCH_TOTAL */
 	PBFT_CMD_FETCH_PROGRESS,
+	/* administration: the daemon is to take new keys and to check its state */
+	PBFT_CMD_RECOVER,
+	/* kernel to daemon: what RECOVER says */
+	PBFT_CMD_REVALIDATE,
+	/* daemon to kernel, for GET to show: PBFT_A_SEQ, PBFT_A_RECOVERY */
+	PBFT_CMD_RECOVERY,
 
 	__PBFT_CMD_MAX,
 	PBFT_CMD_MAX = __PBFT_CMD_MAX - 1
@@ -130,6 +136,10 @@ enum pbft_attr {
 	PBFT_A_FETCH_DONE,	/* u64: ... that are here */
 	PBFT_A_FETCH_TOTAL,	/* u64 */
 
+	/* recovery */
+	PBFT_A_RECOVERY_INTERVAL,	/* u64 ns, configuration: each replica once; 0: none */
+	PBFT_A_RECOVERY,	/* nested, status of the last one: PBFT_RECOVERY_A_* */
+
 	__PBFT_A_MAX,
 	PBFT_A_MAX = __PBFT_A_MAX - 1
 };
@@ -178,6 +188,29 @@ enum pbft_journal_attr {
 	PBFT_JOURNAL_A_MAX = __PBFT_JOURNAL_A_MAX - 1
 };
 
+enum pbft_recovery_attr {
+	PBFT_RECOVERY_A_UNSPEC,
+	PBFT_RECOVERY_A_PAD,
+	PBFT_RECOVERY_A_STATE,	/* u32: enum pbft_recovery_state */
+	PBFT_RECOVERY_A_SCHEDULED,	/* flag: nobody asked for it but the schedule */
+	PBFT_RECOVERY_A_SEQ,	/* u64: the checkpoint it has come to; status only */
+	PBFT_RECOVERY_A_TOTAL,	/* u32: pages of the state */
+	PBFT_RECOVERY_A_CHECKED,	/* u32: ... that were checked */
+	PBFT_RECOVERY_A_DAMAGED,	/* u32: ... of these, that were not as they should be */
+	PBFT_RECOVERY_A_REPAIRED,	/* u32: ... of these, that are again */
+	PBFT_RECOVERY_A_ENDED,	/* u64: ns since the epoch; status only */
+
+	__PBFT_RECOVERY_A_MAX,
+	PBFT_RECOVERY_A_MAX = __PBFT_RECOVERY_A_MAX - 1
+};
+
+enum pbft_recovery_state {
+	PBFT_RECOVERY_NONE,	/* since the instance exists */
+	PBFT_RECOVERY_RUNNING,
+	PBFT_RECOVERY_DONE,	/* to the end, whatever it found */
+	PBFT_RECOVERY_GIVEN_UP,	/* its slot ended, or the daemon went */
+};
+
 enum pbft_journal_mode {
 	PBFT_JOURNAL_NONE,	/* a restarted replica has forgotten */
 	PBFT_JOURNAL_ASYNC,	/* ... if it crashed, not if it was brought down */
@@ -222,6 +255,8 @@ enum pbft_nl_event {
 	PBFT_NL_EV_DOWN,
 	PBFT_NL_EV_BOUND,
 	PBFT_NL_EV_UNBOUND,
+	PBFT_NL_EV_RECOVERY_BEGUN,
+	PBFT_NL_EV_RECOVERY_ENDED,
 };
 
 /* A position in the log. chain_0 is all zero. */

@@ -115,6 +115,7 @@ static const struct key cluster_keys[] = {
 	{ "StatusInterval", KIND_TIME, CFG(t_status), false },
 	{ "Heartbeat", KIND_TIME, CFG(t_heartbeat), false },
 	{ "ClockSkew", KIND_TIME, CFG(clock_skew), false },
+	{ "Recovery", KIND_TIME, offsetof(struct pbft_cluster, recovery), false },
 };
 
 static const struct key replica_keys[] = {
@@ -507,6 +508,10 @@ static int check_file(struct parser *p)
 	if (c->mtu < PBFT_MTU_MIN || c->mtu > PBFT_MTU_MAX)
 		return fail(p, p->cluster_line, -EINVAL,
 			    "Mtu must be from %u to %u", PBFT_MTU_MIN, PBFT_MTU_MAX);
+	if (c->recovery &&
+	    (c->recovery < PBFT_RECOVERY_MIN || c->recovery > PBFT_RECOVERY_MAX))
+		return fail(p, p->cluster_line, -EINVAL,
+			    "Recovery must be 0 or from 1s to 366 days");
 	wrong = pbft_config_check(&c->cfg);
 	if (wrong)
 		return fail(p, p->cluster_line, -EINVAL, "%s", wrong);

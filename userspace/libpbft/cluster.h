@@ -20,6 +20,7 @@
  *	StatusInterval = 100ms
  *	Heartbeat = 500ms
  *	ClockSkew = 60s			# 0: any
+ *	Recovery = 0			# in this time every replica recovers once; 0: never
  *
  *	[Replica]			# once for each, ids 0..n-1
  *	Id = 0
@@ -41,6 +42,8 @@
 #include "core/core.h"
 
 #define PBFT_CLUSTER_CLIENTS_MAX	4096
+#define PBFT_RECOVERY_MIN	1000000000ull	/* ns */
+#define PBFT_RECOVERY_MAX	(366 * 86400 * 1000000000ull)
 
 struct pbft_node {
 	u32 id;
@@ -53,6 +56,7 @@ struct pbft_cluster {
 	struct pbft_config cfg;	/* self and genesis unset; defaults filled in; clients_max set */
 	char mac[64];
 	u32 mtu;
+	u64 recovery;		/* ns; 0: never */
 	u32 n_replicas;
 	struct pbft_node replicas[PBFT_N_MAX];	/* by id */
 	u32 n_clients;

@@ -219,6 +219,7 @@ void pbft_cluster_print(FILE *f, const struct pbft_cluster *c)
 	print_time(f, "StatusInterval", cfg->t_status);
 	print_time(f, "Heartbeat", cfg->t_heartbeat);
 	print_time(f, "ClockSkew", cfg->clock_skew);
+	print_time(f, "Recovery", c->recovery);
 	for (u32 i = 0; i < c->n_replicas; i++)
 		print_node(f, "Replica", &c->replicas[i]);
 	for (u32 i = 0; i < c->n_clients; i++)

@@ -480,6 +480,8 @@ const char *pbft_nl_event_name(u32 event)
 		[PBFT_NL_EV_DOWN] = "down",
 		[PBFT_NL_EV_BOUND] = "bound",
 		[PBFT_NL_EV_UNBOUND] = "unbound",
+		[PBFT_NL_EV_RECOVERY_BEGUN] = "recovery-begun",
+		[PBFT_NL_EV_RECOVERY_ENDED] = "recovery-ended",
 	};
 
 	return event < ARRAY_SIZE(names) ? names[event] : "unknown";

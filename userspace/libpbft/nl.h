@@ -46,6 +46,17 @@ int pbft_nl_up(struct pbft_nl *nl, const char *name, const struct pbft_nl_up *up
 int pbft_nl_down(struct pbft_nl *nl, const char *name);
 /* MACs made here carry key generation @key_id from now on. */
 int pbft_nl_set_key(struct pbft_nl *nl, const char *name, u8 key_id);
+/* Have the daemon recover; how that goes is in the status. */
+int pbft_nl_recover(struct pbft_nl *nl, const char *name);
+
+/* Of the last recovery, or the one under way: pages of the state. */
+struct pbft_nl_recovery {
+	u32 state;			/* enum pbft_recovery_state */
+	bool scheduled;
+	u64 seq;			/* the checkpoint it has come to */
+	u32 total, checked, damaged, repaired;
+	u64 ended;			/* ns since the epoch */
+};
 
 struct pbft_nl_status {
 	char name[PBFT_NAME_MAX + 1];
@@ -66,6 +77,7 @@ struct pbft_nl_status {
 	u32 pending;			/* requests waiting */
 	u64 memory;			/* bytes */
 	u8 key_id;
+	struct pbft_nl_recovery recovery;
 	u32 suspect;			/* PBFT_NL_EV_EVIDENCE: the replica proved faulty */
 };
 
@@ -81,6 +93,7 @@ struct pbft_nl_counters {
 
 struct pbft_nl_peer {
 	u32 id;
+	u8 key_id;			/* generation it has proved, if keys are derived */
 	struct pbft_nl_counters counters;
 };
 
@@ -102,7 +115,7 @@ struct pbft_nl_instance {
 	struct pbft_nl_counters counters;
 	struct pbft_nl_journal journal;	/* of one that is up */
 	u32 n_peers;
-	struct pbft_nl_peer *peers;	/* nodes that have counters */
+	struct pbft_nl_peer *peers;	/* nodes that have a generation or counters */
 };
 
 /* @name NULL: all of this network namespace, as a list; none is no error. */
@@ -145,6 +158,8 @@ int pbft_nl_state_installed(struct pbft_nl *nl, u32 id, u64 seq,
 			    const u8 digest[PBFT_DIGEST_LEN]);
 /* Of the bytes of the state after batch @seq, for others to see. */
 int pbft_nl_fetch_progress(struct pbft_nl *nl, u32 id, u64 seq, u64 done, u64 total);
+/* How far our recovery is; @r's ended is the kernel's to say. */
+int pbft_nl_recovery(struct pbft_nl *nl, u32 id, const struct pbft_nl_recovery *r);
 int pbft_nl_peer_send(struct pbft_nl *nl, u32 id, u32 peer,
 		      const void *data, u32 len);
 
@@ -171,6 +186,7 @@ struct pbft_nl_daemon_ops {
 			    const u8 digest[PBFT_DIGEST_LEN], u64 peers);
 	void (*peer_recv)(void *arg, u32 id, u32 peer, const void *data,
 			  u32 len);
+	void (*revalidate)(void *arg, u32 id);
 	/* The kernel refused an answer: @cmd, -errno, its words. */
 	void (*refused)(void *arg, u32 cmd, int err, const char *text);
 };

@@ -74,12 +74,27 @@ static const struct field cluster_fields[] = {
 	CLUSTER(PBFT_A_STATUS_INTERVAL, F_U64, cfg.t_status),
 	CLUSTER(PBFT_A_HEARTBEAT, F_U64, cfg.t_heartbeat),
 	CLUSTER(PBFT_A_CLOCK_SKEW, F_U64, cfg.clock_skew),
+	CLUSTER(PBFT_A_RECOVERY_INTERVAL, F_U64, recovery),
 };
 
 static const struct field instance_fields[] = {
 	INSTANCE(PBFT_A_PUBLIC_KEY, F_BYTES, public_key),
 	INSTANCE(PBFT_A_SERVICE, F_U32, service),
 	INSTANCE(PBFT_A_NULL_REPLY, F_U32, null_reply),
+};
+
+#define RECOVERY(attr, kind, member) { attr, kind, \
+	sizeof(((struct pbft_nl_recovery *)0)->member), \
+	offsetof(struct pbft_nl_recovery, member) }
+
+static const struct field recovery_fields[] = {
+	RECOVERY(PBFT_RECOVERY_A_STATE, F_U32, state),
+	RECOVERY(PBFT_RECOVERY_A_SEQ, F_U64, seq),
+	RECOVERY(PBFT_RECOVERY_A_TOTAL, F_U32, total),
+	RECOVERY(PBFT_RECOVERY_A_CHECKED, F_U32, checked),
+	RECOVERY(PBFT_RECOVERY_A_DAMAGED, F_U32, damaged),
+	RECOVERY(PBFT_RECOVERY_A_REPAIRED, F_U32, repaired),
+	RECOVERY(PBFT_RECOVERY_A_ENDED, F_U64, ended),
 };
 
 #define JOURNAL(attr, kind, member) { attr, kind, \
@@ -127,13 +142,36 @@ static int field_get(const struct field *f, size_t count, void *base,
 	return pbft_nl_bytes(a, v, f->size) ? 1 : -EBADMSG;
 }
 
+static int get_recovery(struct pbft_nl_recovery *r, const struct nlattr *nest)
+{
+	const struct nlattr *a;
+	int rem, rc;
+
+	nla_for_each_nested(a, nest, rem) {
+		if (nla_type(a) == PBFT_RECOVERY_A_SCHEDULED)
+			r->scheduled = true;
+		rc = field_get(recovery_fields, ARRAY_SIZE(recovery_fields), r, a);
+		if (rc < 0)
+			return rc;
+	}
+	return 1;
+}
+
+/* As field_get(). */
+static int status_attr(struct pbft_nl_status *st, const struct nlattr *a)
+{
+	if (nla_type(a) == PBFT_A_RECOVERY)
+		return get_recovery(&st->recovery, a);
+	return field_get(status_fields, ARRAY_SIZE(status_fields), st, a);
+}
+
 bool pbft_nl_status_parse(struct pbft_nl_status *st, const struct nlmsghdr *nlh)
 {
 	const struct nlattr *a;
 	int rem;
 
 	nl_for_each(a, nlh, rem)
-		if (field_get(status_fields, ARRAY_SIZE(status_fields), st, a) < 0)
+		if (status_attr(st, a) < 0)
 			return false;
 	return st->name[0];
 }
@@ -228,6 +266,11 @@ int pbft_nl_del(struct pbft_nl *nl, const char *name)
 int pbft_nl_down(struct pbft_nl *nl, const char *name)
 {
 	return simple(nl, PBFT_CMD_DOWN, name);
+}
+
+int pbft_nl_recover(struct pbft_nl *nl, const char *name)
+{
+	return simple(nl, PBFT_CMD_RECOVER, name);
 }
 
 int pbft_nl_up(struct pbft_nl *nl, const char *name, const struct pbft_nl_up *up)
@@ -325,7 +368,7 @@ static int get_node(struct pbft_node *n, const struct nlattr *nest)
 	return id ? 0 : -EBADMSG;
 }
 
-static int get_node_counters(struct pbft_nl_instance *in, u32 id,
+static int get_node_peer(struct pbft_nl_instance *in, u32 id,
 			     const struct nlattr *nest)
 {
 	struct pbft_nl_peer *p;
@@ -333,10 +376,16 @@ static int get_node_counters(struct pbft_nl_instance *in, u32 id,
 	int rem, rc;
 
 	nla_for_each_nested(a, nest, rem) {
-		if (nla_type(a) != PBFT_NODE_A_COUNTER)
+		if (nla_type(a) != PBFT_NODE_A_COUNTER &&
+		    nla_type(a) != PBFT_NODE_A_KEY_ID)
 			continue;
 		p = peer_of(in, id);
-		rc = p ? add_counter(&p->counters, a) : -ENOMEM;
+		if (!p)
+			return -ENOMEM;
+		if (nla_type(a) == PBFT_NODE_A_COUNTER)
+			rc = add_counter(&p->counters, a);
+		else
+			rc = pbft_nl_bytes(a, &p->key_id, 1) ? 0 : -EBADMSG;
 		if (rc)
 			return rc;
 	}
@@ -356,7 +405,7 @@ static int add_replica(struct pbft_nl_instance *in, const struct nlattr *nest)
 	c->replicas[n.id] = n;
 	c->n_replicas = max(c->n_replicas, n.id + 1);
 	c->cfg.n = c->n_replicas;
-	return get_node_counters(in, n.id, nest);
+	return get_node_peer(in, n.id, nest);
 }
 
 static int add_client(struct pbft_nl_instance *in, const struct nlattr *nest)
@@ -377,7 +426,7 @@ static int add_client(struct pbft_nl_instance *in, const struct nlattr *nest)
 	rc = get_node(&c->clients[c->n_clients], nest);
 	if (rc)
 		return rc;
-	return get_node_counters(in, c->clients[c->n_clients++].id, nest);
+	return get_node_peer(in, c->clients[c->n_clients++].id, nest);
 }
 
 static int get_journal(struct pbft_nl_journal *j, const struct nlattr *nest)
@@ -407,7 +456,7 @@ static int instance_attr(struct pbft_nl_instance *in, const struct nlattr *a)
 	case PBFT_A_JOURNAL:
 		return get_journal(&in->journal, a);
 	}
-	rc = field_get(status_fields, ARRAY_SIZE(status_fields), &in->st, a);
+	rc = status_attr(&in->st, a);
 	if (!rc)
 		rc = field_get(cluster_fields, ARRAY_SIZE(cluster_fields),
 			       &in->cluster, a);

@@ -140,6 +140,26 @@ int pbft_nl_fetch_progress(struct pbft_nl *nl, u32 id, u64 seq, u64 done, u64 to
 	return pbft_nl_post(nl, msg);
 }
 
+int pbft_nl_recovery(struct pbft_nl *nl, u32 id, const struct pbft_nl_recovery *r)
+{
+	struct nl_msg *msg = daemon_msg(nl, PBFT_CMD_RECOVERY, id, 128);
+	struct nlattr *nest;
+
+	if (!msg)
+		return -ENOMEM;
+	nla_put_u64(msg, PBFT_A_SEQ, r->seq);
+	nest = nla_nest_start(msg, PBFT_A_RECOVERY | NLA_F_NESTED);
+	nla_put_u32(msg, PBFT_RECOVERY_A_STATE, r->state);
+	if (r->scheduled)
+		nla_put_flag(msg, PBFT_RECOVERY_A_SCHEDULED);
+	nla_put_u32(msg, PBFT_RECOVERY_A_TOTAL, r->total);
+	nla_put_u32(msg, PBFT_RECOVERY_A_CHECKED, r->checked);
+	nla_put_u32(msg, PBFT_RECOVERY_A_DAMAGED, r->damaged);
+	nla_put_u32(msg, PBFT_RECOVERY_A_REPAIRED, r->repaired);
+	nla_nest_end(msg, nest);
+	return pbft_nl_post(nl, msg);
+}
+
 int pbft_nl_peer_send(struct pbft_nl *nl, u32 id, u32 peer,
 		      const void *data, u32 len)
 {
@@ -257,6 +277,8 @@ static u64 required(u8 cmd)
 		       HAS(PBFT_A_PEERS);
 	case PBFT_CMD_PEER_RECV:
 		return HAS(PBFT_A_ID) | HAS(PBFT_A_PEER_ID) | HAS(PBFT_A_DATA);
+	case PBFT_CMD_REVALIDATE:
+		return HAS(PBFT_A_ID);
 	default:
 		return 0;
 	}
@@ -288,6 +310,10 @@ static void call(struct dispatch *dp, u8 cmd, const struct daemon_attrs *d)
 		if (ops->peer_recv)
 			ops->peer_recv(dp->arg, d->id, d->peer, d->data,
 				       d->data_len);
+		break;
+	case PBFT_CMD_REVALIDATE:
+		if (ops->revalidate)
+			ops->revalidate(dp->arg, d->id);
 		break;
 	}
 }

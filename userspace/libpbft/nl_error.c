@@ -43,6 +43,7 @@ static const char *const attr_names[PBFT_A_MAX + 1] = {
 	[PBFT_A_STATUS_INTERVAL] = "StatusInterval",
 	[PBFT_A_HEARTBEAT] = "Heartbeat",
 	[PBFT_A_CLOCK_SKEW] = "ClockSkew",
+	[PBFT_A_RECOVERY_INTERVAL] = "Recovery",
 	[PBFT_A_REPLICA] = "a replica",
 	[PBFT_A_CLIENT] = "a client",
 	[PBFT_A_SERVICE] = "the service",
@@ -56,6 +57,7 @@ static const char *const attr_names[PBFT_A_MAX + 1] = {
 	[PBFT_A_DATA] = "the data",
 	[PBFT_A_JOURNAL_FD] = "the journal's descriptor",
 	[PBFT_A_JOURNAL_MODE] = "the journal's mode",
+	[PBFT_A_RECOVERY] = "the recovery",
 };
 
 static bool is_general(const char *text)

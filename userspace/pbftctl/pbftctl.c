@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
 	&cmd_down,
 	&cmd_del,
 	&cmd_rotate_key,
+	&cmd_recover,
 	&cmd_wait,
 	&cmd_monitor,
 	&cmd_journal,

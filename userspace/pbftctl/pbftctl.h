@@ -25,7 +25,7 @@ struct command {
 };
 
 extern const struct command cmd_check, cmd_del, cmd_down, cmd_genconf,
-	cmd_genkey, cmd_journal, cmd_monitor, cmd_pubkey, cmd_rotate_key, cmd_setconf,
+	cmd_genkey, cmd_journal, cmd_monitor, cmd_pubkey, cmd_recover, cmd_rotate_key, cmd_setconf,
 	cmd_show, cmd_showconf, cmd_syncconf, cmd_up, cmd_wait;
 
 /* ---- util.c ------------------------------------------------------------ */
@@ -79,11 +79,19 @@ int write_key_file(const struct command *cmd, const char *path,
 /* Whatever was written where @path is survives a power cut. */
 int sync_keys(const struct command *cmd, const char *path);
 
+/* ---- wait.c --------------------------------------------------------------- */
+
+/* Until no recovery is under way. @timeout: as --timeout takes it, or NULL. */
+int wait_recovered(const struct command *cmd, const char *name,
+		   const char *timeout);
+
 /* ---- status.c: an instance for people and for programs ------------------- */
 
 void print_status_line(FILE *f, const struct pbft_nl_status *st);
 /* Of the state being fetched; st->fetch_total is not 0. */
 unsigned int fetch_percent(const struct pbft_nl_status *st);
+/* Of st->recovery, which is not none. */
+void print_recovery(FILE *f, const struct pbft_nl_status *st);
 struct json_object *status_json(const struct pbft_nl_status *st);
 struct json_object *counters_json(const struct pbft_nl_counters *cs);
 void put_json(struct json_object *o, const char *key, struct json_object *v);

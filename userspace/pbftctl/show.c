@@ -6,12 +6,12 @@
 #include "libpbft/journal_file.h"
 #include "pbftctl.h"
 
-static const struct pbft_nl_counters *counters_of(const struct pbft_nl_instance *in,
-						  u32 id)
+/* NULL: ourselves, or nothing is known of it. */
+static const struct pbft_nl_peer *peer_of(const struct pbft_nl_instance *in, u32 id)
 {
 	for (u32 i = 0; i < in->n_peers; i++)
 		if (in->peers[i].id == id)
-			return &in->peers[i].counters;
+			return &in->peers[i];
 	return NULL;
 }
 
@@ -21,7 +21,7 @@ static void print_counters(const struct pbft_nl_counters *cs, const char *indent
 {
 	const char *sep = indent;
 
-	for (u32 i = 0; cs && i < cs->count; i++) {
+	for (u32 i = 0; i < cs->count; i++) {
 		if (!cs->c[i].value)
 			continue;
 		printf("%s%s %" PRIu64, sep, cs->c[i].name, cs->c[i].value);
@@ -35,6 +35,7 @@ static void print_node(const struct pbft_nl_instance *in,
 		       const struct pbft_node *n, const char *what)
 {
 	char key[PBFT_KEY_TEXT_LEN + 1], endpoint[PBFT_ENDPOINT_TEXT_LEN];
+	const struct pbft_nl_peer *p = peer_of(in, n->id);
 
 	pbft_key_to_text(key, n->public_key);
 	printf("  %s %u: %s", what, n->id, key);
@@ -42,8 +43,11 @@ static void print_node(const struct pbft_nl_instance *in,
 		pbft_endpoint_to_text(endpoint, &n->endpoint);
 		printf(" %s", endpoint);
 	}
+	if (p && p->key_id)
+		printf(" generation %u", p->key_id);
 	putchar('\n');
-	print_counters(counters_of(in, n->id), "    ");
+	if (p)
+		print_counters(&p->counters, "    ");
 }
 
 static const struct {
@@ -91,6 +95,11 @@ static void print_instance(const struct pbft_nl_instance *in)
 	}
 	if (in->st.state != PBFT_STATE_DOWN)
 		print_journal(&in->journal);
+	if (in->st.recovery.state != PBFT_RECOVERY_NONE) {
+		printf("  ");
+		print_recovery(stdout, &in->st);
+		putchar('\n');
+	}
 	printf("  requests pending %u, memory %" PRIu64 " bytes\n",
 	       in->st.pending, (u64)in->st.memory);
 	print_counters(&in->counters, "  ");
@@ -105,7 +114,7 @@ static void print_instance(const struct pbft_nl_instance *in)
 static struct json_object *node_json(const struct pbft_nl_instance *in,
 				     const struct pbft_node *n)
 {
-	const struct pbft_nl_counters *cs = counters_of(in, n->id);
+	const struct pbft_nl_peer *p = peer_of(in, n->id);
 	char key[PBFT_KEY_TEXT_LEN + 1], endpoint[PBFT_ENDPOINT_TEXT_LEN];
 	struct json_object *o = json_object_new_object();
 
@@ -116,8 +125,10 @@ static struct json_object *node_json(const struct pbft_nl_instance *in,
 		pbft_endpoint_to_text(endpoint, &n->endpoint);
 		put_string(o, "endpoint", endpoint);
 	}
-	if (cs)
-		put_json(o, "counters", counters_json(cs));
+	if (p) {
+		put_u64(o, "generation", p->key_id);
+		put_json(o, "counters", counters_json(&p->counters));
+	}
 	return o;
 }
 
@@ -155,6 +166,7 @@ static struct json_object *config_json(const struct pbft_nl_instance *in)
 	put_u64(o, "status_interval", cfg->t_status);
 	put_u64(o, "heartbeat", cfg->t_heartbeat);
 	put_u64(o, "clock_skew", cfg->clock_skew);
+	put_u64(o, "recovery_interval", in->cluster.recovery);
 	put_string(o, "service", in->service == PBFT_SERVICE_NULL ? "null" :
 		   "daemon");
 	put_u64(o, "null_reply", in->null_reply);

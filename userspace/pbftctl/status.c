@@ -2,6 +2,7 @@
 /* pbftctl: an instance's status as one line and as JSON, for show and monitor. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "pbftctl.h"
 
@@ -25,6 +26,37 @@ unsigned int fetch_percent(const struct pbft_nl_status *st)
 	return min((unsigned int)(100.0 * st->fetch_done / st->fetch_total), 99u);
 }
 
+static const char *const recovery_states[] = {
+	[PBFT_RECOVERY_NONE] = "none",
+	[PBFT_RECOVERY_RUNNING] = "running",
+	[PBFT_RECOVERY_DONE] = "done",
+	[PBFT_RECOVERY_GIVEN_UP] = "given-up",
+};
+
+static const char *recovery_state(const struct pbft_nl_recovery *r)
+{
+	return r->state < ARRAY_SIZE(recovery_states) ? recovery_states[r->state] :
+							"unknown";
+}
+
+void print_recovery(FILE *f, const struct pbft_nl_status *st)
+{
+	const struct pbft_nl_recovery *r = &st->recovery;
+	time_t ended = r->ended / 1000000000;
+	struct tm tm;
+	char when[32];
+
+	fprintf(f, "recovery %s%s, %u of %u pages checked", recovery_state(r),
+		r->scheduled ? " by schedule" : "", r->checked, r->total);
+	if (r->seq)
+		fprintf(f, " at %" PRIu64, (u64)r->seq);
+	fprintf(f, ", %u damaged, %u repaired", r->damaged, r->repaired);
+	if (r->state == PBFT_RECOVERY_RUNNING || !gmtime_r(&ended, &tm) ||
+	    !strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm))
+		return;
+	fprintf(f, ", ended %s", when);
+}
+
 void print_status_line(FILE *f, const struct pbft_nl_status *st)
 {
 	fprintf(f, "%s view %" PRIu64 " primary %u executed %" PRIu64
@@ -42,6 +74,9 @@ void print_status_line(FILE *f, const struct pbft_nl_status *st)
 	if (st->flags & PBFT_F_MUTE && st->recover_point)
 		fprintf(f, " recover-point %" PRIu64 " recover-view %" PRIu64,
 			(u64)st->recover_point, (u64)st->recover_view);
+	if (st->recovery.state == PBFT_RECOVERY_RUNNING)
+		fprintf(f, " recovering (%u of %u pages checked)",
+			st->recovery.checked, st->recovery.total);
 	if (st->reason[0])
 		fprintf(f, " reason: %s", st->reason);
 }
@@ -81,6 +116,20 @@ static void put_hex(struct json_object *o, const char *key, const u8 *bytes,
 	put_string(o, key, text);
 }
 
+static void put_recovery(struct json_object *o, const struct pbft_nl_recovery *r)
+{
+	put_string(o, "recovery", recovery_state(r));
+	if (r->state == PBFT_RECOVERY_NONE)
+		return;
+	put_json(o, "recovery_scheduled", json_object_new_boolean(r->scheduled));
+	put_u64(o, "recovery_seq", r->seq);
+	put_u64(o, "pages", r->total);
+	put_u64(o, "pages_checked", r->checked);
+	put_u64(o, "pages_damaged", r->damaged);
+	put_u64(o, "pages_repaired", r->repaired);
+	put_u64(o, "recovery_ended", r->ended);
+}
+
 struct json_object *status_json(const struct pbft_nl_status *st)
 {
 	struct json_object *o = json_object_new_object();
@@ -114,6 +163,7 @@ struct json_object *status_json(const struct pbft_nl_status *st)
 	put_u64(o, "pending_requests", st->pending);
 	put_u64(o, "memory", st->memory);
 	put_u64(o, "key_id", st->key_id);
+	put_recovery(o, &st->recovery);
 	return o;
 }
 

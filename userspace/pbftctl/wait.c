@@ -21,7 +21,7 @@
 struct wanted {
 	const struct command *cmd;
 	const char *name;
-	bool active, voting, synced, has_view, has_seq, has_stable;
+	bool active, voting, synced, recovered, has_view, has_seq, has_stable;
 	bool progress, drawn;	/* a bar is wanted; there is one, on stderr's last line */
 	u64 view, seq, stable;
 	u64 deadline;		/* CLOCK_MONOTONIC ns; 0: none */
@@ -45,6 +45,8 @@ static bool fulfilled(const struct wanted *w, const struct pbft_nl_status *st)
 		return false;
 	if (w->synced && (st->flags & PBFT_F_FETCHING ||
 			  st->head.seq < st->stable))
+		return false;
+	if (w->recovered && st->recovery.state == PBFT_RECOVERY_RUNNING)
 		return false;
 	return (!w->has_view || st->view >= w->view) &&
 	       (!w->has_seq || st->head.seq >= w->seq) &&
@@ -91,7 +93,8 @@ static int look(struct wanted *w, struct pbft_nl *nl)
 			    in->st.reason);
 	if (rc < 0 && w->deadline && now_ns() >= w->deadline) {
 		end_bar(w);
-		fprintf(stderr, "pbftctl wait: %s: timeout; it is ", w->name);
+		fprintf(stderr, "pbftctl %s: %s: timeout; it is ", w->cmd->name,
+			w->name);
 		print_status_line(stderr, &in->st);
 		fputc('\n', stderr);
 		rc = EXIT_TIMEOUT;
@@ -170,6 +173,7 @@ static int parse(struct wanted *w, int argc, char **argv)
 		{ .name = "active", .flag = &w->active },
 		{ .name = "voting", .flag = &w->voting },
 		{ .name = "synced", .flag = &w->synced },
+		{ .name = "recovered", .flag = &w->recovered },
 		{ .name = "progress", .flag = &w->progress },
 		{ .name = "view", .value = &view },
 		{ .name = "seq", .value = &seq },
@@ -184,42 +188,55 @@ static int parse(struct wanted *w, int argc, char **argv)
 	    get_number(w, "stable", stable, &w->has_stable, &w->stable) ||
 	    get_timeout(w, timeout))
 		return EXIT_USAGE;
-	if (!w->active && !w->voting && !w->synced && !w->has_view &&
-	    !w->has_seq && !w->has_stable)
+	if (!w->active && !w->voting && !w->synced && !w->recovered &&
+	    !w->has_view && !w->has_seq && !w->has_stable)
 		return misused(w->cmd, "nothing to wait for");
 	w->progress |= w->synced && isatty(STDERR_FILENO);
 	return 0;
 }
 
-static int run(const struct command *cmd, int argc, char **argv)
+static int wait_now(struct wanted *w)
 {
-	struct wanted w = { .cmd = cmd };
 	struct pbft_nl *nl, *events;
 	char err[256];
 	int rc;
 
-	if (parse(&w, argc, argv))
-		return EXIT_USAGE;
 	if (pbft_nl_events_open(&events, err, sizeof(err)))
-		return failed(cmd, "%s", err);
-	rc = open_netlink(cmd, &nl);
+		return failed(w->cmd, "%s", err);
+	rc = open_netlink(w->cmd, &nl);
 	if (!rc) {
-		rc = wait_for(&w, nl, events);
+		rc = wait_for(w, nl, events);
 		pbft_nl_close(nl);
 	}
 	pbft_nl_close(events);
 	return rc;
 }
 
+int wait_recovered(const struct command *cmd, const char *name,
+		   const char *timeout)
+{
+	struct wanted w = { .cmd = cmd, .name = name, .recovered = true };
+
+	return get_timeout(&w, timeout) ? EXIT_USAGE : wait_now(&w);
+}
+
+static int run(const struct command *cmd, int argc, char **argv)
+{
+	struct wanted w = { .cmd = cmd };
+
+	return parse(&w, argc, argv) ? EXIT_USAGE : wait_now(&w);
+}
+
 const struct command cmd_wait = {
 	.name = "wait",
-	.args = "NAME [--active] [--voting] [--synced] [--view V] [--seq N] [--stable N] [--progress] [--timeout SECONDS]",
+	.args = "NAME [--active] [--voting] [--synced] [--recovered] [--view V] [--seq N] [--stable N] [--progress] [--timeout SECONDS]",
 	.summary = "Wait until an instance is up and in all the states named.",
 	.help =
 	"  --active           in a view, no view change pending\n"
 	"  --voting           not mute: has not lost its memory, or has recovered\n"
 	"  --synced           no state transfer under way, and executed up to the\n"
 	"                     stable checkpoint\n"
+	"  --recovered        no recovery under way\n"
 	"  --view V           active in view V or a later one\n"
 	"  --seq N            batch N is executed\n"
 	"  --stable N         the stable checkpoint is N or later\n"
