@@ -109,7 +109,7 @@ static void on_installed(void *arg, u64 seq, const struct pbft_digest *root)
 	r->installed++;
 }
 
-static const struct pbft_xfer_ops ops = { on_send, on_installed };
+static const struct pbft_xfer_ops ops = { .send = on_send, .installed = on_installed };
 
 static void recv_at(struct run *r, struct side *s, u32 peer, const u8 *data, u32 len)
 {

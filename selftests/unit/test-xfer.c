@@ -100,7 +100,7 @@ static void net_installed(void *arg, u64 seq, const struct pbft_digest *root)
 	installed_root = *root;
 }
 
-static const struct pbft_xfer_ops net_ops = { net_send, net_installed };
+static const struct pbft_xfer_ops net_ops = { .send = net_send, .installed = net_installed };
 
 /* Deliver what is due; return false when the fetch is over. */
 static bool step(void)

@@ -164,6 +164,8 @@ int pbft_xfer_advance(struct pbft_xfer *x, u64 now)
 	u32 missing;
 	int err;
 
+	if (x->single && x->retry == U64_MAX && !busy(x, PBFT_TREE_PAGE_LEVEL, x->page))
+		return pbft_xfer_job_start(x, now, PBFT_TREE_PAGE_LEVEL, x->page);
 	if (!x->active)
 		return 0;
 	err = plan(x, now, &missing);
@@ -204,6 +206,7 @@ int pbft_xfer_fetch(struct pbft_xfer *x, u64 now,
 		return 0;
 	}
 	stop_jobs(x);
+	x->single = false;
 	x->active = true;
 	x->head = *head;
 	x->peers = peers;
@@ -218,10 +221,35 @@ int pbft_xfer_fetch(struct pbft_xfer *x, u64 now,
 	return pbft_xfer_advance(x, now);
 }
 
+int pbft_xfer_page(struct pbft_xfer *x, u64 now, u64 seq, const struct pbft_digest *root,
+		   u32 page, const struct pbft_tree_node *want, u64 peers)
+{
+	if (x->active)
+		return 0;
+	stop_jobs(x);
+	x->single = true;
+	x->page = page;
+	x->head = (struct pbft_log_head){ .seq = seq };
+	x->peers = peers;
+	forget_nones(x);
+	x->target.root.digest = *root;
+	x->target.page[page] = *want;
+	return pbft_xfer_advance(x, now);
+}
+
+void pbft_xfer_page_stop(struct pbft_xfer *x)
+{
+	if (!x->single)
+		return;
+	stop_jobs(x);
+	x->single = false;
+}
+
 void pbft_xfer_stop(struct pbft_xfer *x)
 {
 	stop_jobs(x);
 	x->active = false;
+	x->single = false;
 }
 
 int pbft_xfer_cancel(struct pbft_xfer *x)
@@ -248,7 +276,7 @@ int pbft_xfer_recv(struct pbft_xfer *x, u64 now, u32 peer, const void *data,
 		pbft_xfer_serve(x, now, peer, h, len);
 		return 0;
 	}
-	j = x->active ? pbft_xfer_job_find(x, peer, h) : NULL;
+	j = pbft_xfer_job_find(x, peer, h);
 	if (j && h->type == PBFT_XFER_DATA)
 		return pbft_xfer_job_recv(x, now, j, h, len - sizeof(*h));
 	if (j && h->type == PBFT_XFER_NONE) {
@@ -265,8 +293,6 @@ int pbft_xfer_tick(struct pbft_xfer *x, u64 now)
 {
 	u32 i;
 
-	if (!x->active)
-		return 0;
 	for (i = 0; i < XFER_JOBS; i++)
 		if (x->jobs[i].used && x->jobs[i].deadline <= now)
 			pbft_xfer_job_timeout(x, &x->jobs[i], now);
@@ -280,8 +306,6 @@ u64 pbft_xfer_deadline(const struct pbft_xfer *x)
 	u64 t = x->retry;
 	u32 i;
 
-	if (!x->active)
-		return U64_MAX;
 	for (i = 0; i < XFER_JOBS; i++)
 		if (x->jobs[i].used)
 			t = min(t, x->jobs[i].deadline);

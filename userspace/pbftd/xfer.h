@@ -57,6 +57,8 @@ struct pbft_xfer_ops {
 	void (*send)(void *arg, u32 peer, const void *data, u32 len);
 	/* The state asked for by pbft_xfer_fetch() is installed. */
 	void (*installed)(void *arg, u64 seq, const struct pbft_digest *root);
+	/* The page asked for by pbft_xfer_page(), verified. Return 0 or the store's error. */
+	int (*page)(void *arg, u32 page, const void *data, u64 len);
 };
 
 struct pbft_xfer;
@@ -82,6 +84,18 @@ void pbft_xfer_destroy(struct pbft_xfer *x);
 int pbft_xfer_fetch(struct pbft_xfer *x, u64 now,
 		    const struct pbft_log_head *head,
 		    const struct pbft_digest *root, u64 peers);
+/**
+ * pbft_xfer_page() - get one page of a state that is not to be installed
+ * @seq: the state after this batch, with digest @root
+ * @want: the page's node in it
+ * @peers: replicas that have that state, as far as is known
+ *
+ * Not while a state is fetched; a fetch puts an end to it. It goes on until the page
+ * is here or pbft_xfer_page_stop().
+ */
+int pbft_xfer_page(struct pbft_xfer *x, u64 now, u64 seq, const struct pbft_digest *root,
+		   u32 page, const struct pbft_tree_node *want, u64 peers);
+void pbft_xfer_page_stop(struct pbft_xfer *x);
 /* The target is given up: the log goes on from where the state is. */
 int pbft_xfer_cancel(struct pbft_xfer *x);
 /* Fetch nothing until asked again; keep what has been fetched. */

@@ -176,12 +176,15 @@ static int job_room(struct pbft_xfer *x, struct xfer_job *j)
 	return -ENOMEM;
 }
 
-/* Is there anything here that a large page may have in common with the target? */
+/*
+ * Is there anything here that a large page may have in common with the target? Of
+ * one that is fetched since it is damaged here, nothing is taken for granted.
+ */
 static bool worth_an_index(const struct pbft_xfer *x, u32 page)
 {
 	const struct pbft_tree_node *want = &x->target.page[page];
 
-	return want->size > 4 * xfer_chunk_max(x) &&
+	return !x->single && want->size > 4 * xfer_chunk_max(x) &&
 	       want->index < want->size / 2 &&
 	       (x->st->tree.page[page].size || x->st->staged[page]);
 }
@@ -236,6 +239,22 @@ static int take_interior(struct pbft_xfer *x, struct xfer_job *j)
 	return 0;
 }
 
+/* What is done with it may be to ask for another one: nothing is left of this. */
+static int deliver_page(struct pbft_xfer *x, struct xfer_job *j)
+{
+	u8 *data = j->buf;
+	u64 len = j->size;
+	int err;
+
+	j->buf = NULL;
+	pbft_xfer_job_free(x, j);
+	x->single = false;
+	x->stats.pages++;
+	err = x->ops->page(x->arg, x->page, data, len);
+	free(data);
+	return err;
+}
+
 static int take_page(struct pbft_xfer *x, struct xfer_job *j)
 {
 	const struct pbft_tree_node *want = &x->target.page[j->index];
@@ -243,6 +262,8 @@ static int take_page(struct pbft_xfer *x, struct xfer_job *j)
 
 	if (err == -EBADMSG)
 		return 1;
+	if (!err && x->single)
+		return deliver_page(x, j);
 	if (!err)
 		err = pbft_store_stage(x->st, j->index, want, j->buf);
 	x->stats.pages += !err;

@@ -52,6 +52,8 @@ struct pbft_xfer {
 
 	/* fetching */
 	bool active;
+	bool single;		/* not a state, only the page @page of one */
+	u32 page;
 	struct pbft_log_head head;
 	struct pbft_tree target;	/* nodes below a known one are right */
 	bool known[PBFT_TREE_PAGE_LEVEL][PBFT_TREE_MIDS];
