@@ -27,6 +27,11 @@ unit-xfer-src = selftests/unit/test-xfer.c selftests/unit/kvstore.c \
 	$(pbftd-store-src) $(libpbft-client-src)
 unit-xfer-lib = $(pbftd-store-lib) $(libpbft-client-lib)
 
+progs += unit-recovery
+unit-recovery-src = selftests/unit/test-recovery.c selftests/unit/kvstore.c \
+	$(pbftd-store-src) $(libpbft-client-src)
+unit-recovery-lib = $(pbftd-store-lib) $(libpbft-client-lib)
+
 progs += unit-cluster
 unit-cluster-src = selftests/unit/test-cluster.c $(libpbft-client-src)
 unit-cluster-lib = $(libpbft-client-lib)

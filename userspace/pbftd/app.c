@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "app.h"
+#include "log.h"
 
 /* Commit no later than after so many answers, or bytes of results. */
 #define GROUP_MAX	512
@@ -46,6 +47,10 @@ struct pbft_app {
 	bool answering;		/* those of the other group are going out */
 	struct app_fetch fetch;	/* to begin when all is answered */
 	u64 progress_at;	/* when we said how far it is */
+	struct pbft_recovery *recovery;
+	bool recover;		/* somebody has asked for one */
+	u64 recovery_at;	/* when we said how far it is, and what it was */
+	u32 recovery_state;
 	u8 *null_reply;
 	struct pbft_result *results;	/* PBFT_BATCH_MAX, as the backend takes them */
 	char err[PBFT_ERR_MAX];
@@ -96,11 +101,114 @@ static void xfer_installed(void *arg, u64 seq, const struct pbft_digest *root)
 {
 	struct pbft_app *app = arg;
 
+	if (app->recovery)
+		pbft_recovery_moved(app->recovery);
 	check_backend(app, app->backend->ops->state_installed(app->backend, seq,
 							      root));
 }
 
-static const struct pbft_xfer_ops xfer_ops = { xfer_send, xfer_installed };
+static int xfer_page(void *arg, u32 page, const void *data, u64 len)
+{
+	struct pbft_app *app = arg;
+
+	return pbft_recovery_page(app->recovery, pbft_now(), page, data, len);
+}
+
+static const struct pbft_xfer_ops xfer_ops = { xfer_send, xfer_installed, xfer_page };
+
+/* ---- recovery ------------------------------------------------------------------ */
+
+static u64 recovery_stable(void *arg)
+{
+	struct pbft_app *app = arg;
+
+	return app->backend->ops->stable(app->backend);
+}
+
+/* To @generation; without its keys the ones there are do longer. */
+static void use_generation(struct pbft_app *app, u8 generation)
+{
+	struct pbft_backend *b = app->backend;
+
+	if (b->ops->set_key(b, generation))
+		pbft_log(LOG_WARNING, "the keys stay at generation %u: %s",
+			 b->generation, b->err);
+	else
+		b->generation = generation;
+	b->err[0] = 0;
+}
+
+static int recovery_rotate(void *arg)
+{
+	struct pbft_app *app = arg;
+	u8 next = app->backend->generation + 1;
+	int rc = pbft_store_set_generation(app->st, next);
+
+	if (!rc)
+		use_generation(app, next);
+	return rc;
+}
+
+/*
+ * A replica that is made anew begins with generation 0, and others who know a later
+ * one of it do not hear it. If it is another, somebody has told it.
+ */
+static void restore_generation(struct pbft_app *app)
+{
+	struct pbft_backend *b = app->backend;
+	u8 now = b->generation, last = now;
+	int rc = pbft_store_generation(app->st, &last);
+
+	if (rc && rc != -ENOENT)
+		check_store(app, rc);
+	if (failed(app) || last == now)
+		return;
+	if (now && (s8)(now - last) > 0) {
+		check_store(app, pbft_store_set_generation(app->st, now));
+		return;
+	}
+	if ((u8)(last - now) > 127)
+		use_generation(app, now + 127);	/* no step is longer */
+	use_generation(app, last);
+}
+
+static void recovery_told(void *arg, const struct pbft_recovery_report *r)
+{
+	struct pbft_app *app = arg;
+	struct pbft_backend *b = app->backend;
+	u64 now = pbft_now();
+
+	if (r->state == app->recovery_state && now - app->recovery_at < PROGRESS_EVERY)
+		return;
+	b->changed |= r->state != app->recovery_state;
+	app->recovery_at = now;
+	app->recovery_state = r->state;
+	if (b->ops->recovery && !b->lost)
+		check_backend(app, b->ops->recovery(b, r));
+}
+
+static const struct pbft_recovery_ops recovery_ops = {
+	recovery_stable, recovery_rotate, recovery_told,
+};
+
+static void recover(struct pbft_app *app)
+{
+	u64 now = pbft_now();
+
+	if (failed(app) || !app->recovery || app->backend->lost)
+		return;
+	check_store(app, pbft_recovery_clock(app->recovery, now));
+	if (app->recover && !failed(app))
+		check_store(app, pbft_recovery_start(app->recovery, now, false));
+	app->recover = false;
+	if (!failed(app) && pbft_recovery_deadline(app->recovery) <= now)
+		check_store(app, pbft_recovery_tick(app->recovery, now));
+}
+
+void pbft_app_revalidate(struct pbft_app *app)
+{
+	app->recover = true;
+}
 
 /* ---- life ------------------------------------------------------------------------ */
 
@@ -133,6 +241,7 @@ void pbft_app_destroy(struct pbft_app *app)
 {
 	if (!app)
 		return;
+	pbft_recovery_destroy(app->recovery);
 	pbft_xfer_destroy(app->xfer);
 	pbft_store_results_free(&app->groups[0].results);
 	pbft_store_results_free(&app->groups[1].results);
@@ -157,6 +266,9 @@ static int begin_anew(struct pbft_app *app)
 		app->groups[i].results.len = 0;
 	}
 	app->fetch.wanted = false;
+	app->recover = false;
+	if (app->recovery)
+		pbft_recovery_give_up(app->recovery);
 	if (app->xfer)
 		pbft_xfer_stop(app->xfer);
 	return 0;
@@ -180,8 +292,13 @@ int pbft_app_bind(struct pbft_app *app, struct pbft_backend *b)
 	if (!rc && app->st && !app->xfer) {
 		app->xfer = pbft_xfer_create(app->st, b->ops->peer_mtu(b),
 					     &xfer_ops, app);
-		if (!app->xfer)
+		app->recovery = pbft_recovery_create(app->st, &recovery_ops, app);
+		if (!app->xfer || !app->recovery)
 			fail(app, "out of memory for state transfer");
+	}
+	if (!failed(app) && app->st) {
+		restore_generation(app);
+		pbft_recovery_bind(app->recovery, app->xfer, &b->schedule);
 	}
 	if (failed(app))
 		return rc ? rc : -ENOMEM;
@@ -255,6 +372,7 @@ static void begin_fetch(struct pbft_app *app)
 	if (failed(app) || !f.wanted || !app->xfer)
 		return;
 	app->fetch.wanted = false;
+	pbft_recovery_restart(app->recovery, pbft_now());
 	check_store(app, pbft_xfer_fetch(app->xfer, pbft_now(), &f.head, &f.root,
 					 f.peers));
 	tell_progress(app);
@@ -399,16 +517,26 @@ void pbft_app_peer_recv(struct pbft_app *app, u32 peer, const void *data,
 
 void pbft_app_tick(struct pbft_app *app)
 {
-	if (failed(app) || !app->xfer ||
-	    pbft_xfer_deadline(app->xfer) > pbft_now())
+	if (failed(app) || !app->xfer)
 		return;
-	pbft_app_settle(app);
-	check_store(app, pbft_xfer_tick(app->xfer, pbft_now()));
+	if (pbft_xfer_deadline(app->xfer) <= pbft_now()) {
+		pbft_app_settle(app);
+		if (!failed(app))
+			check_store(app, pbft_xfer_tick(app->xfer, pbft_now()));
+	}
+	recover(app);
 }
 
 u64 pbft_app_deadline(const struct pbft_app *app)
 {
-	return app->xfer ? pbft_xfer_deadline(app->xfer) : U64_MAX;
+	if (!app->xfer)
+		return U64_MAX;
+	return min(pbft_xfer_deadline(app->xfer), pbft_recovery_deadline(app->recovery));
+}
+
+const struct pbft_recovery_report *pbft_app_recovery(const struct pbft_app *app)
+{
+	return app->recovery ? pbft_recovery_report(app->recovery) : NULL;
 }
 
 const char *pbft_app_error(const struct pbft_app *app)

@@ -34,10 +34,11 @@ void pbft_app_snapshot(struct pbft_app *app, u64 seq);
 void pbft_app_discard(struct pbft_app *app, u64 seq);
 void pbft_app_fetch_state(struct pbft_app *app, const struct pbft_log_head *head,
 			  const struct pbft_digest *root, u64 peers);
+void pbft_app_revalidate(struct pbft_app *app);
 void pbft_app_peer_recv(struct pbft_app *app, u32 peer, const void *data,
 			u32 len);
 
-/* Time: state transfer. */
+/* Time: state transfer, recovery. */
 void pbft_app_tick(struct pbft_app *app);
 u64 pbft_app_deadline(const struct pbft_app *app);
 
@@ -45,6 +46,8 @@ u64 pbft_app_deadline(const struct pbft_app *app);
 const char *pbft_app_error(const struct pbft_app *app);
 /* As pbft_xfer_progress(). */
 bool pbft_app_progress(const struct pbft_app *app, struct pbft_xfer_progress *p);
+/* NULL: the null service has nothing to recover. */
+const struct pbft_recovery_report *pbft_app_recovery(const struct pbft_app *app);
 const struct pbft_xfer_stats *pbft_app_xfer_stats(const struct pbft_app *app);
 u64 pbft_now(void);		/* CLOCK_MONOTONIC, ns */
 

@@ -8,7 +8,7 @@
 #define PBFTD_BACKEND_H
 
 #include "core/core.h"
-#include "xfer.h"
+#include "recovery.h"
 
 struct pbft_app;
 struct pbft_backend;
@@ -26,6 +26,12 @@ struct pbft_backend_ops {
 			       const struct pbft_digest *root);
 	/* Optional: of the state that is being fetched, for others to see. */
 	int (*progress)(struct pbft_backend *b, const struct pbft_xfer_progress *p);
+	/* Likewise: how far a recovery is. */
+	int (*recovery)(struct pbft_backend *b, const struct pbft_recovery_report *r);
+	/* Up to where checkpoints are stable; 0: not known. */
+	u64 (*stable)(struct pbft_backend *b);
+	/* Authenticate under this generation of keys from now on. */
+	int (*set_key)(struct pbft_backend *b, u8 generation);
 	/* May be lost, like any datagram. */
 	void (*peer_send)(struct pbft_backend *b, u32 peer, const void *data,
 			  u32 len);
@@ -51,6 +57,8 @@ struct pbft_backend {
 	struct pbft_app *app;
 	u64 cluster;		/* known when the backend is open */
 	u32 epoch, self;
+	struct pbft_schedule schedule;	/* this one and the next: as of bind() */
+	u8 generation;		/* of the keys that we use */
 	bool changed;		/* an event: the status is worth a look */
 	bool lost;		/* the binding is over, not for good: bind again */
 	char err[PBFT_ERR_MAX];
@@ -65,6 +73,7 @@ struct pbft_user_opts {
 	u64 journal_size;	/* of a new one */
 	bool lax_key;		/* a key file that others may read will do */
 	u64 busy_poll;		/* ns */
+	u8 generation;		/* of our keys, if the database knows no later one */
 };
 
 /* Return 0, or -errno with a sentence in @err. */

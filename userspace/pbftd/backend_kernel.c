@@ -14,6 +14,7 @@ struct kernel {
 	struct pbft_backend b;
 	char name[PBFT_NAME_MAX + 1];
 	struct pbft_nl *nl;
+	struct pbft_nl *admin;	/* for what is answered; NULL: not needed yet */
 	struct pbft_nl_bound bound;
 	struct pbft_store_req reqs[PBFT_BATCH_MAX];
 };
@@ -102,6 +103,11 @@ static void on_peer_recv(void *arg, u32 id, u32 peer, const void *data, u32 len)
 	pbft_app_peer_recv(((struct kernel *)arg)->b.app, peer, data, len);
 }
 
+static void on_revalidate(void *arg, u32 id)
+{
+	pbft_app_revalidate(((struct kernel *)arg)->b.app);
+}
+
 static void on_refused(void *arg, u32 cmd, int err, const char *text)
 {
 	struct kernel *k = arg;
@@ -128,6 +134,7 @@ static const struct pbft_nl_daemon_ops daemon_ops = {
 	.discard = on_discard,
 	.fetch_state = on_fetch_state,
 	.peer_recv = on_peer_recv,
+	.revalidate = on_revalidate,
 	.refused = on_refused,
 };
 
@@ -148,6 +155,11 @@ static int identify(struct kernel *k, struct pbft_backend *who, char *err,
 	who->cluster = inst->cluster.cfg.cluster;
 	who->epoch = inst->cluster.cfg.epoch;
 	who->self = inst->st.self;
+	who->generation = inst->st.key_id;
+	who->schedule = (struct pbft_schedule){
+		.interval = inst->cluster.recovery, .n = inst->cluster.cfg.n,
+		.f = inst->cluster.cfg.f, .self = inst->st.self,
+	};
 	pbft_nl_instance_free(inst);
 	return 0;
 }
@@ -172,6 +184,8 @@ static int new_socket(struct kernel *k)
 			 k->name);
 		return -ESTALE;
 	}
+	k->b.generation = now.generation;
+	k->b.schedule = now.schedule;
 	return 0;
 }
 
@@ -229,6 +243,51 @@ static int kernel_progress(struct pbft_backend *b, const struct pbft_xfer_progre
 	return 0;
 }
 
+static int kernel_recovery(struct pbft_backend *b, const struct pbft_recovery_report *r)
+{
+	const struct pbft_nl_recovery nl = {
+		.state = r->state, .scheduled = r->scheduled, .seq = r->seq,
+		.total = r->total, .checked = r->checked, .damaged = r->damaged,
+		.repaired = r->repaired,
+	};
+	struct kernel *k = to_kernel(b);
+
+	return post_failed(k, "cannot tell how far the recovery is",
+			   pbft_nl_recovery(k->nl, k->bound.id, &nl));
+}
+
+/* The bound socket does not wait for answers. */
+static int open_admin(struct kernel *k)
+{
+	return k->admin ? 0 : pbft_nl_open(&k->admin, k->b.err, sizeof(k->b.err));
+}
+
+static u64 kernel_stable(struct pbft_backend *b)
+{
+	struct pbft_nl_instance *inst = NULL;
+	struct kernel *k = to_kernel(b);
+	u64 stable = 0;
+
+	if (!open_admin(k) && !pbft_nl_get(k->admin, k->name, &inst) && inst)
+		stable = inst->st.stable;
+	pbft_nl_instance_free(inst);
+	b->err[0] = 0;
+	return stable;
+}
+
+static int kernel_set_key(struct pbft_backend *b, u8 generation)
+{
+	struct kernel *k = to_kernel(b);
+	int rc = open_admin(k);
+
+	if (!rc && pbft_nl_set_key(k->admin, k->name, generation)) {
+		snprintf(b->err, sizeof(b->err), "instance %s: %s", k->name,
+			 pbft_nl_error(k->admin));
+		rc = -EIO;
+	}
+	return rc;
+}
+
 static void kernel_peer_send(struct pbft_backend *b, u32 peer, const void *data,
 			     u32 len)
 {
@@ -273,6 +332,7 @@ static void kernel_close(struct pbft_backend *b)
 {
 	struct kernel *k = to_kernel(b);
 
+	pbft_nl_close(k->admin);
 	pbft_nl_close(k->nl);
 	free(k);
 }
@@ -283,6 +343,9 @@ static const struct pbft_backend_ops kernel_ops = {
 	.checkpointed = kernel_checkpointed,
 	.state_installed = kernel_state_installed,
 	.progress = kernel_progress,
+	.recovery = kernel_recovery,
+	.stable = kernel_stable,
+	.set_key = kernel_set_key,
 	.peer_send = kernel_peer_send,
 	.peer_mtu = kernel_peer_mtu,
 	.fd = kernel_fd,

@@ -177,6 +177,19 @@ static int user_state_installed(struct pbft_backend *b, u64 seq,
 						    root));
 }
 
+static u64 user_stable(struct pbft_backend *b)
+{
+	struct pbft_status st;
+
+	pbft_replica_status(to_user(b)->replica, &st);
+	return st.h;
+}
+
+static int user_set_key(struct pbft_backend *b, u8 generation)
+{
+	return pbft_replica_set_key(to_user(b)->replica, generation);
+}
+
 static void user_peer_send(struct pbft_backend *b, u32 peer, const void *data,
 			   u32 len)
 {
@@ -281,6 +294,8 @@ static const struct pbft_backend_ops user_ops = {
 	.executed = user_executed,
 	.checkpointed = user_checkpointed,
 	.state_installed = user_state_installed,
+	.stable = user_stable,
+	.set_key = user_set_key,
 	.peer_send = user_peer_send,
 	.peer_mtu = user_peer_mtu,
 	.fd = user_fd,
@@ -384,6 +399,12 @@ int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *op
 	u->b.cluster = u->cluster.cfg.cluster;
 	u->b.epoch = u->cluster.cfg.epoch;
 	u->b.self = cfg.self;
+	u->b.generation = opts->generation;
+	pbft_replica_set_key(u->replica, opts->generation);
+	u->b.schedule = (struct pbft_schedule){
+		.interval = u->cluster.recovery, .n = u->cluster.cfg.n,
+		.f = u->cluster.cfg.f, .self = cfg.self,
+	};
 	*out = &u->b;
 	return 0;
 }

@@ -2,7 +2,7 @@
 
 # The state machine, apart from who drives it: tests link it too.
 pbftd-store-src = $(wildcard userspace/pbftd/store*.c userspace/pbftd/xfer*.c) \
-	userspace/pbftd/tree.c
+	$(addprefix userspace/pbftd/,tree.c scrub.c scrub_repair.c recovery.c log.c)
 pbftd-store-lib = -llmdb -lpthread
 
 progs += pbftd

@@ -28,6 +28,7 @@ static const char usage_text[] =
 "      --journal-size SIZE   of a new file; default 64M\n"
 "      --busy-poll USEC      spin so long before sleeping; default 0\n"
 "      --status FILE         keep a status file, JSON, four times a second\n"
+"      --generation N        of our keys, if a database is gone that knew it\n"
 "      --lax-key             accept a key file that others may read\n"
 "\n"
 "  -d, --db DIR            the database; created if there is none\n"
@@ -47,7 +48,7 @@ static const char usage_text[] =
 enum {
 	OPT_GENESIS = 256, OPT_BUSY_POLL, OPT_STATUS, OPT_LAX_KEY, OPT_SYNC,
 	OPT_MAP_SIZE, OPT_CHECK, OPT_SERVICE, OPT_NULL_REPLY, OPT_PIDFILE,
-	OPT_FOREGROUND, OPT_DUMP_HEAD, OPT_JOURNAL, OPT_JOURNAL_MODE, OPT_JOURNAL_SIZE,
+	OPT_FOREGROUND, OPT_DUMP_HEAD, OPT_GENERATION, OPT_JOURNAL, OPT_JOURNAL_MODE, OPT_JOURNAL_SIZE,
 };
 
 static const struct option long_options[] = {
@@ -70,6 +71,7 @@ static const struct option long_options[] = {
 	{ "null-reply", required_argument, NULL, OPT_NULL_REPLY },
 	{ "pidfile", required_argument, NULL, OPT_PIDFILE },
 	{ "foreground", no_argument, NULL, OPT_FOREGROUND },
+	{ "generation", required_argument, NULL, OPT_GENERATION },
 	{ "journal", required_argument, NULL, OPT_JOURNAL },
 	{ "journal-mode", required_argument, NULL, OPT_JOURNAL_MODE },
 	{ "journal-size", required_argument, NULL, OPT_JOURNAL_SIZE },
@@ -126,6 +128,11 @@ static int set_number(struct options *o, int opt, const char *text)
 			return bad_usage("--busy-poll is 0 to 1000000 microseconds",
 					 text);
 		o->user.busy_poll = v * 1000;
+		return 0;
+	case OPT_GENERATION:
+		if (!number(text, false, 255, &v))
+			return bad_usage("--generation is 0 to 255", text);
+		o->user.generation = v;
 		return 0;
 	case OPT_JOURNAL_SIZE:
 		if (pbft_journal_size_from_text(&o->user.journal_size, text))
@@ -227,6 +234,7 @@ static int set_option(struct options *o, int opt, const char *arg)
 	switch (opt) {
 	case 's':
 	case OPT_BUSY_POLL:
+	case OPT_GENERATION:
 	case OPT_JOURNAL_SIZE:
 	case OPT_MAP_SIZE:
 	case OPT_NULL_REPLY:
@@ -254,7 +262,8 @@ static int check_options(const struct options *o)
 	if (o->userspace && (!u->cluster_path || !u->key_path))
 		return bad_usage("--userspace needs -c FILE and -k FILE", NULL);
 	if (o->instance && (u->cluster_path || u->key_path || u->self >= 0 ||
-			    u->genesis || u->busy_poll || u->journal || o->status))
+			    u->genesis || u->busy_poll || u->journal ||
+			    u->generation || o->status))
 		return bad_usage("-i NAME has its configuration, keys, journal and status in the kernel: see pbftctl",
 				 NULL);
 	if (o->null_service == !!o->db)

@@ -83,6 +83,26 @@ static struct json_object *journal_json(const struct pbft_replica_journal *j)
 	return o;
 }
 
+static void put_recovery(struct json_object *o, const struct pbft_recovery_report *r)
+{
+	static const char *const states[] = {
+		[PBFT_RECOVERY_NONE] = "none",
+		[PBFT_RECOVERY_RUNNING] = "running",
+		[PBFT_RECOVERY_DONE] = "done",
+		[PBFT_RECOVERY_GIVEN_UP] = "given-up",
+	};
+
+	put_string(o, "recovery", states[r ? r->state : PBFT_RECOVERY_NONE]);
+	if (!r || r->state == PBFT_RECOVERY_NONE)
+		return;
+	put_bool(o, "recovery_scheduled", r->scheduled);
+	put_u64(o, "recovery_seq", r->seq);
+	put_u64(o, "pages", r->total);
+	put_u64(o, "pages_checked", r->checked);
+	put_u64(o, "pages_damaged", r->damaged);
+	put_u64(o, "pages_repaired", r->repaired);
+}
+
 static struct json_object *status_json(struct pbft_backend *b,
 				       const struct pbft_app *app)
 {
@@ -119,6 +139,8 @@ static struct json_object *status_json(struct pbft_backend *b,
 	put_u64(o, "recover_view", st.recover_view);
 	put_u64(o, "pending_requests", st.pending_requests);
 	put_u64(o, "memory", st.memory);
+	put_u64(o, "key_id", b->generation);
+	put_recovery(o, pbft_app_recovery(app));
 	b->ops->journal(b, &journal);
 	json_object_object_add(o, "journal", journal_json(&journal));
 	b->ops->counters(b, put_counter, counters);

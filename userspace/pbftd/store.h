@@ -286,6 +286,13 @@ int pbft_walk_start(struct pbft_store *st, const struct pbft_view *v, u32 page,
 int pbft_walk_next(struct pbft_store *st, struct pbft_leaf_walk *w);
 void pbft_walk_end(struct pbft_leaf_walk *w);
 
+/* ---- keys (store_keys.c) ------------------------------------------------------ */
+
+/* The generation of our keys that was used last. -ENOENT: not recorded. */
+int pbft_store_generation(struct pbft_store *st, u8 *generation);
+/* Durable on return. */
+int pbft_store_set_generation(struct pbft_store *st, u8 generation);
+
 /* ---- verification (store_check.c) ------------------------------------------ */
 
 /* Everything against everything. Return 0, or -errno with st->err. */
@@ -365,6 +372,11 @@ int pbft_page_next(struct pbft_kv_reader *r, u32 page,
 /* What stands for the value in the page's digest. 0 or -EBADMSG. */
 int pbft_page_entry_digest(u32 page, const struct pbft_page_entry *e,
 			   struct pbft_digest *vhash);
+
+/* A verified session's replies, in order. Stops at what @fn returns if not 0. */
+int pbft_page_each_reply(const struct pbft_page_entry *e,
+			 int (*fn)(void *arg, u64 t, u32 status, const void *data,
+				   u32 len), void *arg);
 
 /* As LMDB orders keys. */
 static inline int pbft_key_cmp(const void *a, u32 alen, const void *b, u32 blen)

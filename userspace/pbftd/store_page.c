@@ -209,6 +209,8 @@ static int encode_kv(struct pbft_store *st, const struct pbft_view *v, const u8 
 
 	if (err == -ENOENT)
 		return pbft_store_damaged(st, "a key in the index has no value");
+	if (!err && val.mv_size > PBFT_KV_VALUE_MAX)
+		return pbft_store_damaged(st, "a value is too long");
 	return err ?: out_le32(o, val.mv_size) ?: out_add(o, val.mv_data, val.mv_size);
 }
 
@@ -510,4 +512,29 @@ int pbft_page_install(struct pbft_store *st, u32 page, const void *data, u64 len
 	if (ret == -EBADMSG)
 		return pbft_store_damaged(st, "a staged page is malformed");
 	return ret;
+}
+
+/* ---- for repairs -------------------------------------------------------------------- */
+
+struct each {
+	int (*fn)(void *arg, u64 t, u32 status, const void *data, u32 len);
+	void *arg;
+};
+
+static int each_reply(void *arg, const struct reply_head *head, const u8 *data)
+{
+	const struct each *e = arg;
+
+	return e->fn(e->arg, le64_to_cpu(head->t), le32_to_cpu(head->status), data,
+		     le32_to_cpu(head->len));
+}
+
+int pbft_page_each_reply(const struct pbft_page_entry *e,
+			 int (*fn)(void *arg, u64 t, u32 status, const void *data,
+				   u32 len), void *arg)
+{
+	struct each each = { fn, arg };
+	struct pbft_session_rec rec;
+
+	return walk_session(e, &rec, each_reply, &each);
 }
