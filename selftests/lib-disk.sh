@@ -197,3 +197,26 @@ disk_rebuild()
 	disk-log rebuild "$@" "$DISKS/log$id" "$DISKS/base$id" "$DISKS/new$id" &&
 		mv "$DISKS/new$id" "$DISKS/d$id"
 }
+
+# ---- bits that turn over --------------------------------------------------------------
+
+# flip FILE OFFSET: its lowest bit
+flip()
+{
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+	# shellcheck disable=SC2059 # the byte is the format
+	printf "\\$(printf %o $((byte ^ 1)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+# places WORD FILE: all of them; a database keeps old copies of its pages for a while
+places()
+{
+	strings -t d "$2" | awk -v word="$1" '{
+		from = $1
+		sub(/^ *[0-9]+ /, "")
+		at = index($0, word)
+		if (at)
+			print from + at - 1
+	}'
+}
