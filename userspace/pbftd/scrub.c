@@ -66,7 +66,7 @@ static int check_node(struct pbft_store *st, const struct pbft_snapshot *s, u32 
 	int err;
 
 	pbft_be16(key, mid);
-	err = pbft_store_get(st, s->txn, st->tree_db, key, sizeof(key), &v);
+	err = pbft_scrub_get(st, s, st->tree_db, key, sizeof(key), &v);
 	if (err)
 		return err;
 	pbft_tree_encode(tree, PBFT_TREE_PAGE_LEVEL - 1, mid, want);
@@ -151,7 +151,7 @@ static int drop_stray(struct pbft_store *st, enum pbft_scrub_table table,
 	ret = known(st, st->txn, table, key, klen);
 	if (ret)
 		return ret;	/* it has come to be one of the state's since */
-	ret = pbft_store_del(st, dbi, key, klen) ?:
+	ret = pbft_scrub_del(st, dbi, key, klen) ?:
 	      pbft_store_get(st, st->txn, dbi, key, klen, &v);
 	if (ret == -ENOENT)
 		return pbft_store_commit(st) ?: 1;

@@ -19,6 +19,21 @@ enum pbft_scrub_bad {
 	PBFT_SCRUB_NODE = 4,	/* the page's own digest, as it is stored */
 };
 
+/* A record as it is in a copy. As pbft_store_get(). */
+static inline int pbft_scrub_get(struct pbft_store *st, const struct pbft_snapshot *s,
+				 MDB_dbi dbi, const void *key, size_t klen, MDB_val *val)
+{
+	return pbft_store_get(st, s->txn, dbi, key, klen, val);
+}
+
+/*
+ * Write and delete records in the open transaction. What is put right is no change of
+ * the state: these are not noted as one, wherever changes are.
+ */
+int pbft_scrub_put(struct pbft_store *st, MDB_dbi dbi, const void *key, size_t klen,
+		   const void *val, size_t vlen);
+int pbft_scrub_del(struct pbft_store *st, MDB_dbi dbi, const void *key, size_t klen);
+
 /* Does the tree of @s hash to its root? */
 bool pbft_scrub_tree(const struct pbft_snapshot *s);
 

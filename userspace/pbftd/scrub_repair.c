@@ -12,6 +12,23 @@
 #include "libpbft/kv.h"
 #include "scrub.h"
 
+int pbft_scrub_put(struct pbft_store *st, MDB_dbi dbi, const void *key, size_t klen,
+		   const void *val, size_t vlen)
+{
+	MDB_val k = { klen, (void *)key }, v = { vlen, (void *)val };
+	int rc = mdb_put(st->txn, dbi, &k, &v, 0);
+
+	return rc ? pbft_store_fail(st, "repair a record", rc) : 0;
+}
+
+int pbft_scrub_del(struct pbft_store *st, MDB_dbi dbi, const void *key, size_t klen)
+{
+	MDB_val k = { klen, (void *)key };
+	int rc = mdb_del(st->txn, dbi, &k, NULL);
+
+	return rc && rc != MDB_NOTFOUND ? pbft_store_fail(st, "repair a record", rc) : 0;
+}
+
 struct repair {
 	struct pbft_store *st;
 	const struct pbft_snapshot *s;
@@ -35,7 +52,7 @@ static int look(const struct repair *r, MDB_dbi dbi, const void *key, size_t kle
 		const void *want, size_t wlen, struct record *rec)
 {
 	MDB_val copy, head;
-	int err = pbft_store_get(r->st, r->s->txn, dbi, key, klen, &copy);
+	int err = pbft_scrub_get(r->st, r->s, dbi, key, klen, &copy);
 
 	rec->in_copy = !err;
 	if (err && err != -ENOENT)
@@ -53,7 +70,7 @@ static int look(const struct repair *r, MDB_dbi dbi, const void *key, size_t kle
 static int put_wrong(const struct repair *r, const struct record *rec, MDB_dbi dbi,
 		     const void *key, size_t klen, const void *want, size_t wlen)
 {
-	return rec->right ? 0 : pbft_store_put(r->st, dbi, key, klen, want, wlen);
+	return rec->right ? 0 : pbft_scrub_put(r->st, dbi, key, klen, want, wlen);
 }
 
 /* ---- a key and its value -------------------------------------------------------------- */
@@ -226,9 +243,9 @@ static int drop_extra(const struct repair *r, const void *data, u64 len)
 
 		if (in_page(r->page, data, len, key, klen) || (ours && !r->whole))
 			continue;
-		ret = pbft_store_del(r->st, r->st->leaf, lk.b, lk.len);
+		ret = pbft_scrub_del(r->st, r->st->leaf, lk.b, lk.len);
 		if (!ret && ours)
-			ret = pbft_store_del(r->st, session ? r->st->session :
+			ret = pbft_scrub_del(r->st, session ? r->st->session :
 						     r->st->kv, key, klen);
 		if (ret)
 			return ret;
@@ -278,6 +295,17 @@ static int verify_head(struct pbft_store *st, const struct pbft_snapshot *s, u32
 	       pbft_digest_eq(&node.digest, &want->digest);
 }
 
+/* The stored node of the page and its siblings, as it is in memory. */
+static int write_node(struct pbft_store *st, u32 page)
+{
+	u8 key[2], node[PBFT_TREE_NODE_MAX] __aligned(8);
+	u32 mid = page / PBFT_TREE_FANOUT;
+	u32 len = pbft_tree_encode(&st->tree, PBFT_TREE_PAGE_LEVEL - 1, mid, node);
+
+	pbft_be16(key, mid);
+	return pbft_scrub_put(st, st->tree_db, key, sizeof(key), node, len);
+}
+
 int pbft_scrub_repair(struct pbft_store *st, const struct pbft_snapshot *s, u32 page,
 		      const void *data, u64 len)
 {
@@ -289,7 +317,7 @@ int pbft_scrub_repair(struct pbft_store *st, const struct pbft_snapshot *s, u32 
 	if (ret)
 		return ret;
 	ret = drop_extra(&r, data, len) ?: repair_entries(&r, data, len) ?:
-	      pbft_store_write_tree(st, page / PBFT_TREE_FANOUT);
+	      write_node(st, page);
 	if (!ret)
 		ret = r.whole ? verify_head(st, s, page) : 1;
 	if (ret <= 0) {
@@ -306,7 +334,5 @@ int pbft_scrub_repair(struct pbft_store *st, const struct pbft_snapshot *s, u32 
 
 int pbft_scrub_repair_node(struct pbft_store *st, u32 page)
 {
-	return pbft_store_begin(st) ?:
-	       pbft_store_write_tree(st, page / PBFT_TREE_FANOUT) ?:
-	       pbft_store_commit(st);
+	return pbft_store_begin(st) ?: write_node(st, page) ?: pbft_store_commit(st);
 }
