@@ -51,6 +51,9 @@ static void check_cluster(const struct pbft_cluster *c)
 	wrong = pbft_config_check(&cfg);
 	fuzz_check(!wrong, "accepted, but %s", wrong);
 	fuzz_check(c->mtu >= 1024 && c->mtu <= 65000, "an mtu of %u", c->mtu);
+	fuzz_check(!c->recovery || (c->recovery >= PBFT_RECOVERY_MIN &&
+				    c->recovery <= PBFT_RECOVERY_MAX),
+		   "a recovery interval of %llu", (unsigned long long)c->recovery);
 }
 
 static void check_file(const char *text)
