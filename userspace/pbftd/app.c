@@ -125,7 +125,7 @@ static u64 recovery_stable(void *arg)
 	return app->backend->ops->stable(app->backend);
 }
 
-/* To @generation; without its keys the ones there are do longer. */
+/* To @generation; where there are no keys of it, those in use go on. */
 static void use_generation(struct pbft_app *app, u8 generation)
 {
 	struct pbft_backend *b = app->backend;
