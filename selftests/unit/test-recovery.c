@@ -222,7 +222,7 @@ static void flip(const void *p)
 
 static MDB_txn *copy_txn(void)
 {
-	return me->snapshots[me->n_snapshots - 1]->txn;
+	return me->snapshots[me->n_snapshots - 1]->view.txn;
 }
 
 /* An entry of a table with a value longer than @more. */

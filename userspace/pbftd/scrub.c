@@ -40,7 +40,7 @@ static int check_bytes(struct pbft_store *st, const struct pbft_snapshot *s, u32
 		       u64 *bytes)
 {
 	u8 *data = NULL;
-	int err = pbft_page_encode(st, s->txn, page, &data, bytes);
+	int err = pbft_page_encode(st, &s->view, page, &data, bytes);
 
 	if (!err)
 		err = pbft_page_verify(page, &s->tree.page[page], data, *bytes);
@@ -51,7 +51,7 @@ static int check_bytes(struct pbft_store *st, const struct pbft_snapshot *s, u32
 static int check_digests(struct pbft_store *st, const struct pbft_snapshot *s, u32 page)
 {
 	struct pbft_tree_node node;
-	int err = pbft_page_compute(st, s->txn, page, &node);
+	int err = pbft_page_compute(st, &s->view, page, &node);
 
 	return err ? err : node_eq(&node, &s->tree.page[page]) ? 0 : -EBADMSG;
 }
@@ -114,7 +114,10 @@ static u32 home_of(enum pbft_scrub_table table, const u8 *key, u32 klen)
 				 key, table == PBFT_SCRUB_KEYS ? klen : min(klen, 4u));
 }
 
-/* Does its page's index have it? 1, 0 or -errno. */
+/*
+ * Does its page's index have it, as @txn sees both? Of a copy from an earlier run that is
+ * a later state than its own, but entry and index are of one. 1, 0 or -errno.
+ */
 static int known(struct pbft_store *st, MDB_txn *txn, enum pbft_scrub_table table,
 		 const u8 *key, u32 klen)
 {
@@ -190,7 +193,7 @@ static int walk_entry(struct pbft_store *st, const struct pbft_snapshot *s,
 		      struct pbft_scrub_walk *w,
 		      void (*bad)(void *arg, u32 page, bool repaired), void *arg)
 {
-	int ret = known(st, s->txn, w->table, w->key, w->klen);
+	int ret = known(st, s->view.txn, w->table, w->key, w->klen);
 
 	if (ret)
 		return min(ret, 0);
@@ -211,7 +214,7 @@ int pbft_scrub_strays(struct pbft_store *st, const struct pbft_snapshot *s,
 	int rc, err = 0;
 	u32 i;
 
-	rc = mdb_cursor_open(s->txn, table_of(st, w->table), &cur);
+	rc = mdb_cursor_open(s->view.txn, table_of(st, w->table), &cur);
 	if (rc)
 		return pbft_store_fail(st, "look for strays", rc);
 	rc = walk_seek(cur, w, &k);

@@ -23,7 +23,7 @@ enum pbft_scrub_bad {
 static inline int pbft_scrub_get(struct pbft_store *st, const struct pbft_snapshot *s,
 				 MDB_dbi dbi, const void *key, size_t klen, MDB_val *val)
 {
-	return pbft_store_get(st, s->txn, dbi, key, klen, val);
+	return pbft_view_get(st, &s->view, dbi, key, klen, val);
 }
 
 /*

@@ -284,9 +284,9 @@ static int verify_head(struct pbft_store *st, const struct pbft_snapshot *s, u32
 	struct pbft_tree_node node;
 	u8 *data = NULL;
 	u64 len = 0;
-	int err = pbft_page_encode(st, st->txn, page, &data, &len) ?:
+	int err = pbft_page_encode(st, NULL, page, &data, &len) ?:
 		  pbft_page_verify(page, want, data, len) ?:
-		  pbft_page_compute(st, st->txn, page, &node);
+		  pbft_page_compute(st, NULL, page, &node);
 
 	free(data);
 	if (err == -ENOMEM)
