@@ -37,6 +37,7 @@ static struct peer peers[4];
 static struct pbft_store *me, *src;
 static struct pbft_recovery *rec;
 static u64 now = 1, stable, rotations, silent, liars;
+static u32 turn;		/* so many pairs of stores */
 
 #define bail(...) do { \
 	printf("Bail out! "); \
@@ -121,28 +122,12 @@ static void checkpoint(void)
 		bail("%s %s", me->err, src->err);
 }
 
-/* Two stores with the same state, and a copy of it that is certified. */
-static void begin(const char *name)
+static void connect(void)
 {
 	static const struct pbft_schedule s = { .n = 4, .f = 1 };
-	static u32 turn;
-	char path[32];
 	u32 i;
 
-	diag("%s", name);
-	pbft_store_close(me);
-	pbft_store_close(src);
 	pbft_recovery_destroy(rec);
-	snprintf(path, sizeof(path), "me-%u", ++turn);
-	me = test_store(path, 0);
-	snprintf(path, sizeof(path), "src-%u", turn);
-	src = test_store(path, 1);
-	test_fill(me, SEQ, 5);
-	test_fill(src, SEQ, 5);
-	checkpoint();
-	stable = SEQ;
-	silent = 0;
-	liars = 0;
 	queued = 0;
 	rec = pbft_recovery_create(me, &rec_ops, NULL);
 	for (i = 0; i < 4; i++) {
@@ -151,6 +136,45 @@ static void begin(const char *name)
 		peers[i].x = pbft_xfer_create(i ? src : me, MTU, &net_ops, &peers[i]);
 	}
 	pbft_recovery_bind(rec, peers[0].x, &s);
+}
+
+static const char *name_of(const char *whose)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "%s-%u", whose, turn);
+	return name;
+}
+
+/* Two stores with the same state, and a copy of it that is certified. */
+static void begin(const char *name)
+{
+	diag("%s", name);
+	pbft_store_close(me);
+	pbft_store_close(src);
+	turn++;
+	me = test_store(name_of("me"), 0);
+	src = test_store(name_of("src"), 1);
+	test_fill(me, SEQ, 5);
+	test_fill(src, SEQ, 5);
+	checkpoint();
+	stable = SEQ;
+	silent = 0;
+	liars = 0;
+	connect();
+}
+
+/* The copy is one of an earlier run, and the state has gone on from it. */
+static void begin_anew(const char *name)
+{
+	begin(name);
+	test_fill(me, SEQ + 8, 1);
+	test_fill(src, SEQ + 8, 1);
+	pbft_store_close(me);
+	me = test_store(name_of("me"), 0);
+	if (me->n_snapshots != 1 || !me->snapshots[0]->view.past)
+		bail("there is no copy of the earlier run");
+	connect();
 }
 
 static void run_while(u64 limit)
@@ -276,6 +300,27 @@ static void test_sound(void)
 	ok(last_txn() == txn, "and nothing was written");
 	ok(report()->seq == SEQ, "at the stable checkpoint");
 	ok(pbft_recovery_deadline(rec) == U64_MAX, "then there is nothing to do");
+}
+
+/* Entries that have come since are no strays, and those that went are not missing. */
+static void test_earlier_run(void)
+{
+	const struct pbft_snapshot *copy;
+	MDB_val k, v, same;
+	u32 skip = 0;
+	u64 txn;
+
+	begin_anew("a copy of an earlier run");
+	txn = last_txn();
+	ok(run() && came_to(0, 0) && last_txn() == txn, "a sound database is found so");
+	copy = me->snapshots[0];
+	do {
+		entry(me->kv, skip++, 0, &k, &v);
+	} while (pbft_view_get(me, &copy->view, me->kv, k.mv_data, k.mv_size, &same) ||
+		 same.mv_data != v.mv_data);
+	flip(v.mv_data);
+	ok(run() && came_to(1, 1), "a value that has not changed since is damaged: repaired");
+	ok(alike(), "the state is what it was");
 }
 
 static void test_flips(void)
@@ -560,6 +605,7 @@ int main(void)
 	test_begin();
 	queue = calloc(QUEUE, sizeof(*queue));
 	test_sound();
+	test_earlier_run();
 	test_flips();
 	test_keys();
 	test_many();
