@@ -339,11 +339,27 @@ static void check_missed(const char *what, const struct due *lost, const struct 
 	ok(!bind_at(head) && is_well(), "and the daemon binds again and goes on");
 }
 
+/* Two batches with nothing between them, no checkpoint and no state to fetch. */
+static int two_batches(struct due *first, struct due *second)
+{
+	int rc, tries;
+
+	for (tries = 0; tries < FAILNTH_MAX; tries++) {
+		rc = is_next(first) ?: next(second);
+		if (rc || (second->cmd == PBFT_CMD_EXECUTED && second->seq == first->seq + 1))
+			return rc;
+		rc = answer(first) ?: answer(second);
+		if (rc)
+			return rc;
+	}
+	return -ETIMEDOUT;
+}
+
 static void test_lost(void)
 {
 	struct due lost, d;
 
-	ok(!is_next(&lost) && !is_next(&d) && d.seq == lost.seq + 1, "an answer is not sent");
+	ok(!two_batches(&lost, &d), "an answer is not sent");
 	check_missed("EXECUTED", &lost, &d);
 	do {
 		if (!is_next(&lost) && lost.seq % cluster.cfg.k && answer(&lost))
