@@ -469,6 +469,39 @@ static void test_moving(void)
 	ok(alike(), "and the states are the same");
 }
 
+/*
+ * Copies that another process finds: what has been repaired is right in them, too;
+ * what was written over first is as it was.
+ */
+static void test_restart(void)
+{
+	u32 i, page, found, bad[2] = { 0 };
+	u64 bytes;
+
+	begin("another process");
+	for (i = 0; i < 60; i++)
+		flip_value(me->kv, 2 * i, 0);
+	flip_value(me->tree_db, 0, 100);
+	go_on();
+	if (pbft_recovery_start(rec, now, false))
+		bail("%s", me->err);
+	run_while(2000 * MS);
+	checkpoint();
+	stable = me->head.seq;
+	run_while(60000 * MS);
+	ok(report()->state == PBFT_RECOVERY_DONE && report()->damaged > 40 &&
+	   report()->damaged == report()->repaired, "repaired while the state goes on");
+	found = report()->damaged;
+	pbft_store_close(me);
+	me = test_store(name_of("me"), 0);
+	for (i = 0; i < me->n_snapshots && i < 2; i++)
+		for (page = 0; page < PBFT_TREE_PAGES; page++)
+			bad[i] += !!pbft_scrub_page(me, me->snapshots[i], page, &bytes);
+	ok(me->n_snapshots == 2 && !bad[1], "the copy made since is sound in another process");
+	ok(bad[0] < found / 2, "the one before, but for what was written over: %u of %u",
+	   bad[0], found);
+}
+
 static void test_overwritten(void)
 {
 	MDB_val k, v;
@@ -610,6 +643,7 @@ int main(void)
 	test_keys();
 	test_many();
 	test_moving();
+	test_restart();
 	test_overwritten();
 	test_peers();
 	test_arithmetic();
