@@ -64,7 +64,8 @@ static noinline int sleep_in_atomic(void)
 	static DEFINE_SPINLOCK(lock);
 
 	spin_lock(&lock);
-	usleep_range(10, 20);
+	/* Long enough: on a slow machine a shorter one is over before it begins. */
+	msleep(20);
 	spin_unlock(&lock);
 	return 0;
 }
