@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # What of kmod/core the tests reach: `make coverage`. With COVERAGE set the core
-# is compiled for gcov, without optimisation; run.py does that in $(B)/coverage.
+# is compiled for gcov, without optimisation; run.py does that in $(B)/coverage, with
+# COVERAGE_UNITS.
 
 COVERAGE_SEEDS ?= 80
 
@@ -11,10 +12,7 @@ coverage:
 ifdef COVERAGE
 coverage-replays := wire frag step
 coverage-own := selftests/coverage/replay.c
-coverage-progs := pbft-sim pbft-scenario unit-wire unit-frag unit-decide unit-core \
-	unit-core-views unit-core-memory unit-gate unit-guard unit-restore unit-replica unit-journal \
-	unit-journal-io unit-durable \
-	$(coverage-replays:%=cover-%)
+coverage-progs := pbft-sim pbft-scenario $(COVERAGE_UNITS) $(coverage-replays:%=cover-%)
 progs += $(coverage-replays:%=cover-%)
 cover-wire-src = $(coverage-own) selftests/fuzz/fuzz-wire.c $(fuzz-wire-src)
 cover-frag-src = $(coverage-own) selftests/fuzz/fuzz-frag.c $(fuzz-frag-src)

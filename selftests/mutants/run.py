@@ -27,9 +27,8 @@ CHUNKS = (250, 750, 4000)   # seeds at one size of cluster before the next size'
 ENOUGH = 100                # seeds for a mutant that another test has caught already
 SHOWN = 4                   # tests named in the table
 LIMIT = 1800                # seconds for one run of the simulator
-TESTS = ("unit-decide", "unit-wire", "unit-frag", "unit-core", "unit-core-views",
-         "unit-core-memory", "unit-journal", "unit-journal-io", "unit-gate", "unit-guard",
-         "unit-restore", "pbft-scenario")
+TESTS = tuple(subprocess.check_output(("make", "-s", "core-units"), cwd=TOP,
+                                      text=True).split()) + ("pbft-scenario",)
 
 
 def mutants():

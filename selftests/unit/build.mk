@@ -75,6 +75,12 @@ unit-journal-io-src = selftests/unit/test-journal-io.c selftests/unit/journals.c
 	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
 unit-journal-io-lib = -lcrypto $(unit-alloc-wrap)
 
+# All that test the core alone: for mutants and coverage, which ask for them by name.
+.PHONY: core-units
+core-units:
+	@echo unit-wire unit-frag unit-decide unit-core unit-core-views unit-core-memory \
+		unit-gate unit-guard unit-restore unit-journal unit-journal-io
+
 progs += unit-core unit-core-views unit-core-memory unit-gate unit-guard unit-restore
 unit-core-src = selftests/unit/test-core.c selftests/unit/core-peers.c \
 	selftests/unit/alloc.c userspace/libpbft/hash.c $(core-src)
