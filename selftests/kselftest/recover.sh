@@ -129,6 +129,10 @@ for generation in 100 200; do
 		in_ns 0 pbftctl rotate-key "$NAME" $generation
 	check "which is heard" wait_until knows_generation 3 0 $generation
 done
+check "a recovery goes on from there" recover 0
+check "to its end" wait_kernel 0 --recovered
+check_is "under the next one" "$(field 0 key_id)" 201
+check "which is heard, too" wait_until knows_generation 3 0 201
 crash 3
 check "a replica that is made anew" kernel_setconf 3
 check "comes up" kernel_up 3
@@ -137,7 +141,7 @@ start_daemon 3
 check "its daemon knows which it was" wait_field 3 key_id = 1
 start_load two 102 200
 check "it votes again" wait_voting 3
-check "and hears replica 0" wait_until knows_generation 3 0 200
+check "and hears replica 0" wait_until knows_generation 3 0 201
 check "and nobody minds" wait_load
 agree_suite 0 1 2 3
 

@@ -141,9 +141,14 @@ static void use_generation(struct pbft_app *app, u8 generation)
 static int recovery_rotate(void *arg)
 {
 	struct pbft_app *app = arg;
-	u8 next = app->backend->generation + 1;
-	int rc = pbft_store_set_generation(app->st, next);
+	struct pbft_backend *b = app->backend;
+	u8 next;
+	int rc;
 
+	if (b->ops->look_at_keys)
+		b->ops->look_at_keys(b);
+	next = b->generation + 1;
+	rc = pbft_store_set_generation(app->st, next);
 	if (!rc)
 		use_generation(app, next);
 	return rc;

@@ -30,6 +30,8 @@ struct pbft_backend_ops {
 	int (*recovery)(struct pbft_backend *b, const struct pbft_recovery_report *r);
 	/* Up to where checkpoints are stable; 0: not known. */
 	u64 (*stable)(struct pbft_backend *b);
+	/* Look which generation of keys is in use: somebody may have moved it on. */
+	void (*look_at_keys)(struct pbft_backend *b);
 	/* Authenticate under this generation of keys from now on. */
 	int (*set_key)(struct pbft_backend *b, u8 generation);
 	/* May be lost, like any datagram. */

@@ -262,17 +262,33 @@ static int open_admin(struct kernel *k)
 	return k->admin ? 0 : pbft_nl_open(&k->admin, k->b.err, sizeof(k->b.err));
 }
 
-static u64 kernel_stable(struct pbft_backend *b)
+/* The instance as it is now, to be freed; NULL: it cannot be told, and need not be. */
+static struct pbft_nl_instance *look(struct kernel *k)
 {
 	struct pbft_nl_instance *inst = NULL;
-	struct kernel *k = to_kernel(b);
-	u64 stable = 0;
 
-	if (!open_admin(k) && !pbft_nl_get(k->admin, k->name, &inst) && inst)
-		stable = inst->st.stable;
+	if (open_admin(k) || pbft_nl_get(k->admin, k->name, &inst))
+		inst = NULL;
+	k->b.err[0] = 0;
+	return inst;
+}
+
+static u64 kernel_stable(struct pbft_backend *b)
+{
+	struct pbft_nl_instance *inst = look(to_kernel(b));
+	u64 stable = inst ? inst->st.stable : 0;
+
 	pbft_nl_instance_free(inst);
-	b->err[0] = 0;
 	return stable;
+}
+
+static void kernel_look_at_keys(struct pbft_backend *b)
+{
+	struct pbft_nl_instance *inst = look(to_kernel(b));
+
+	if (inst)
+		b->generation = inst->st.key_id;
+	pbft_nl_instance_free(inst);
 }
 
 static int kernel_set_key(struct pbft_backend *b, u8 generation)
@@ -345,6 +361,7 @@ static const struct pbft_backend_ops kernel_ops = {
 	.progress = kernel_progress,
 	.recovery = kernel_recovery,
 	.stable = kernel_stable,
+	.look_at_keys = kernel_look_at_keys,
 	.set_key = kernel_set_key,
 	.peer_send = kernel_peer_send,
 	.peer_mtu = kernel_peer_mtu,
