@@ -57,6 +57,15 @@ struct sim_op *client_op(struct sim *sim, u32 client, u64 session, u64 t)
 
 /* ---- requests ----------------------------------------------------------- */
 
+/* All of it: a liar who turns over bits of what it repeats would find a single one. */
+static void spoil_mac(u8 *mac)
+{
+	u32 i;
+
+	for (i = 0; i < PBFT_MAC_LEN; i++)
+		mac[i] ^= 0xff;
+}
+
 struct pbft_buf *client_request(struct sim *sim, u32 client, u64 session, u64 t,
 				const void *op, u32 len, u8 replier, u64 bad)
 {
@@ -72,7 +81,8 @@ struct pbft_buf *client_request(struct sim *sim, u32 client, u64 session, u64 t,
 	sealed = auth_seal(sim, m, client, 0);
 	pbft_buf_put(raw);
 	for (; bad; bad &= bad - 1)
-		sealed->data[sealed->len - (sim->id.n - __ffs64(bad)) * PBFT_MAC_LEN] ^= 1;
+		spoil_mac(sealed->data + sealed->len -
+			  (sim->id.n - __ffs64(bad)) * PBFT_MAC_LEN);
 	return sealed;
 }
 
