@@ -289,10 +289,17 @@ int pbft_xfer_recv(struct pbft_xfer *x, u64 now, u32 peer, const void *data,
 
 /* ---- time ------------------------------------------------------------------------ */
 
+static bool fetching(const struct pbft_xfer *x)
+{
+	return x->active || x->single;
+}
+
 int pbft_xfer_tick(struct pbft_xfer *x, u64 now)
 {
 	u32 i;
 
+	if (!fetching(x))
+		return 0;
 	for (i = 0; i < XFER_JOBS; i++)
 		if (x->jobs[i].used && x->jobs[i].deadline <= now)
 			pbft_xfer_job_timeout(x, &x->jobs[i], now);
@@ -306,6 +313,8 @@ u64 pbft_xfer_deadline(const struct pbft_xfer *x)
 	u64 t = x->retry;
 	u32 i;
 
+	if (!fetching(x))
+		return U64_MAX;
 	for (i = 0; i < XFER_JOBS; i++)
 		if (x->jobs[i].used)
 			t = min(t, x->jobs[i].deadline);
