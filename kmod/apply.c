@@ -308,36 +308,32 @@ static void delivery_done(struct pbft_instance *inst, struct delivery *dv,
 	pbft_batch_put(dv->task.batch);
 }
 
-static int deliver_task(struct pbft_instance *inst, struct delivery *dv)
+/* What can be made once more if it does not go out now. */
+static int deliver(struct pbft_instance *inst, const struct delivery *dv,
+		   struct sk_buff *skb)
 {
-	struct sk_buff *skb = task_message(inst, dv);
-	int err;
-
-	if (!skb) {
-		err = -ENOMEM;
-	} else if (sock_full(dv->sk, skb->truesize)) {
-		nlmsg_free(skb);
-		err = -EAGAIN;
-	} else {
-		err = genlmsg_unicast(inst->net, skb, dv->portid);
-	}
-	delivery_done(inst, dv, !err);
-	return err;
-}
-
-static int deliver_revalidate(struct pbft_instance *inst, struct delivery *dv)
-{
-	struct sk_buff *skb = revalidate_message(inst, dv->portid);
-	struct pbft_daemon *d = &inst->daemon;
-	int err;
-
 	if (!skb)
 		return -ENOMEM;
 	if (sock_full(dv->sk, skb->truesize)) {
 		nlmsg_free(skb);
 		return -EAGAIN;
 	}
-	err = genlmsg_unicast(inst->net, skb, dv->portid);
+	return genlmsg_unicast(inst->net, skb, dv->portid);
+}
+
+static int deliver_task(struct pbft_instance *inst, struct delivery *dv)
+{
+	int err = deliver(inst, dv, task_message(inst, dv));
+
+	delivery_done(inst, dv, !err);
+	return err;
+}
+
+static int deliver_revalidate(struct pbft_instance *inst, struct delivery *dv)
+{
+	int err = deliver(inst, dv, revalidate_message(inst, dv->portid));
+	struct pbft_daemon *d = &inst->daemon;
+
 	spin_lock_bh(&inst->lock);
 	if (!err && d->generation == dv->generation)
 		d->revalidate = false;
