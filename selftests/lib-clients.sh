@@ -27,6 +27,22 @@ records()
 	seq "$2" "$3" | sed "s/.*/key-&\tvalue of & $filling/" >"$1"
 }
 
+# null_with_answers [fail]: three replicas of the null service, and nl-answers for one that
+# answers as it does. A batch comes soon, also when no client asks for any.
+null_with_answers()
+{
+	make_net 4
+	make_conf 4 CheckpointInterval=8 Window=64 Heartbeat=20ms
+	KINDS="n n n x"
+	for id in 0 1 2; do
+		check "replica $id" start_null "$id" --genesis
+	done
+	start_load one 100 300
+	run_tap in_ns 3 nl-answers "$CONF" "$KEYS/replica-3.key" 3 "$@"
+	check "the load ends without an error" wait_load
+	check "no replica stopped" running 0 1 2
+}
+
 # start_load NAME CLIENT COUNT [BYTES]: load records in the background; LOAD is its pid,
 # acknowledged keys go to $T/NAME.acked
 start_load()

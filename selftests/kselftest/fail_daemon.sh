@@ -11,18 +11,7 @@ need_injection
 need nl-answers pbftctl pbftd pbft-kv
 need_module
 
-# Three of the null service, which is fast, and one that answers as it does. A batch
-# comes soon, also when no client asks for any.
-make_net 4
-make_conf 4 CheckpointInterval=8 Window=64 Heartbeat=20ms
-KINDS="n n n x"
-for id in 0 1 2; do
-	check "replica $id" start_null "$id" --genesis
-done
-start_load one 100 300
-run_tap in_ns 3 nl-answers "$CONF" "$KEYS/replica-3.key" 3 fail
-check "the load ends without an error" wait_load
-check "no replica stopped" running 0 1 2
+null_with_answers fail
 cleanup
 
 make_net 4

@@ -7,16 +7,4 @@
 
 need nl-answers pbftctl pbft-kv
 need_module
-
-# Three of the null service, and one that answers as it does. A batch comes soon, also
-# when no client asks for any.
-make_net 4
-make_conf 4 CheckpointInterval=8 Window=64 Heartbeat=20ms
-KINDS="n n n x"
-for id in 0 1 2; do
-	check "replica $id" start_null "$id" --genesis
-done
-start_load one 100 300
-run_tap in_ns 3 nl-answers "$CONF" "$KEYS/replica-3.key" 3
-check "the load ends without an error" wait_load
-check "no replica stopped" running 0 1 2
+null_with_answers
