@@ -497,3 +497,15 @@ const char *pbft_nl_state_name(u32 state)
 
 	return state < ARRAY_SIZE(names) ? names[state] : "unknown";
 }
+
+const char *pbft_nl_recovery_name(u32 state)
+{
+	static const char *const names[] = {
+		[PBFT_RECOVERY_NONE] = "none",
+		[PBFT_RECOVERY_RUNNING] = "running",
+		[PBFT_RECOVERY_DONE] = "done",
+		[PBFT_RECOVERY_GIVEN_UP] = "given-up",
+	};
+
+	return state < ARRAY_SIZE(names) ? names[state] : "unknown";
+}

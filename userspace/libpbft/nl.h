@@ -124,6 +124,7 @@ int pbft_nl_get(struct pbft_nl *nl, const char *name,
 void pbft_nl_instance_free(struct pbft_nl_instance *list);
 
 const char *pbft_nl_state_name(u32 state);	/* "down", "up", "stopped" */
+const char *pbft_nl_recovery_name(u32 state);	/* "none", "running", "done", "given-up" */
 const char *pbft_nl_event_name(u32 event);	/* "new-view", ... */
 
 /* ---- a daemon ---------------------------------------------------------- */

@@ -26,19 +26,6 @@ unsigned int fetch_percent(const struct pbft_nl_status *st)
 	return min((unsigned int)(100.0 * st->fetch_done / st->fetch_total), 99u);
 }
 
-static const char *const recovery_states[] = {
-	[PBFT_RECOVERY_NONE] = "none",
-	[PBFT_RECOVERY_RUNNING] = "running",
-	[PBFT_RECOVERY_DONE] = "done",
-	[PBFT_RECOVERY_GIVEN_UP] = "given-up",
-};
-
-static const char *recovery_state(const struct pbft_nl_recovery *r)
-{
-	return r->state < ARRAY_SIZE(recovery_states) ? recovery_states[r->state] :
-							"unknown";
-}
-
 void print_recovery(FILE *f, const struct pbft_nl_status *st)
 {
 	const struct pbft_nl_recovery *r = &st->recovery;
@@ -46,7 +33,7 @@ void print_recovery(FILE *f, const struct pbft_nl_status *st)
 	struct tm tm;
 	char when[32];
 
-	fprintf(f, "recovery %s%s, %u of %u pages checked", recovery_state(r),
+	fprintf(f, "recovery %s%s, %u of %u pages checked", pbft_nl_recovery_name(r->state),
 		r->scheduled ? " by schedule" : "", r->checked, r->total);
 	if (r->seq)
 		fprintf(f, " at %" PRIu64, (u64)r->seq);
@@ -118,7 +105,7 @@ static void put_hex(struct json_object *o, const char *key, const u8 *bytes,
 
 static void put_recovery(struct json_object *o, const struct pbft_nl_recovery *r)
 {
-	put_string(o, "recovery", recovery_state(r));
+	put_string(o, "recovery", pbft_nl_recovery_name(r->state));
 	if (r->state == PBFT_RECOVERY_NONE)
 		return;
 	put_json(o, "recovery_scheduled", json_object_new_boolean(r->scheduled));

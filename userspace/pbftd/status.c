@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "libpbft/journal_file.h"
+#include "libpbft/nl.h"
 #include "linux/pbft.h"
 #include "replica/replica.h"
 #include "status.h"
@@ -85,14 +86,8 @@ static struct json_object *journal_json(const struct pbft_replica_journal *j)
 
 static void put_recovery(struct json_object *o, const struct pbft_recovery_report *r)
 {
-	static const char *const states[] = {
-		[PBFT_RECOVERY_NONE] = "none",
-		[PBFT_RECOVERY_RUNNING] = "running",
-		[PBFT_RECOVERY_DONE] = "done",
-		[PBFT_RECOVERY_GIVEN_UP] = "given-up",
-	};
-
-	put_string(o, "recovery", states[r ? r->state : PBFT_RECOVERY_NONE]);
+	put_string(o, "recovery", pbft_nl_recovery_name(r ? r->state :
+							PBFT_RECOVERY_NONE));
 	if (!r || r->state == PBFT_RECOVERY_NONE)
 		return;
 	put_bool(o, "recovery_scheduled", r->scheduled);
