@@ -14,12 +14,6 @@
 #include "libpbft/kv.h"
 #include "scrub.h"
 
-static bool node_eq(const struct pbft_tree_node *a, const struct pbft_tree_node *b)
-{
-	return a->size == b->size && a->index == b->index &&
-	       pbft_digest_eq(&a->digest, &b->digest);
-}
-
 bool pbft_scrub_tree(const struct pbft_snapshot *s)
 {
 	struct pbft_tree *t = malloc(sizeof(*t));
@@ -53,7 +47,7 @@ static int check_digests(struct pbft_store *st, const struct pbft_snapshot *s, u
 	struct pbft_tree_node node;
 	int err = pbft_page_compute(st, &s->view, page, &node);
 
-	return err ? err : node_eq(&node, &s->tree.page[page]) ? 0 : -EBADMSG;
+	return err ? err : pbft_tree_node_eq(&node, &s->tree.page[page]) ? 0 : -EBADMSG;
 }
 
 static int check_node(struct pbft_store *st, const struct pbft_snapshot *s, u32 page)

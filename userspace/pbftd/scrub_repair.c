@@ -271,10 +271,8 @@ static int repair_entries(const struct repair *r, const void *data, u64 len)
 static bool unchanged(const struct pbft_store *st, const struct pbft_snapshot *s,
 		      u32 page)
 {
-	const struct pbft_tree_node *a = &st->tree.page[page], *b = &s->tree.page[page];
-
-	return !test_bit(page, st->dirty) && a->size == b->size &&
-	       a->index == b->index && pbft_digest_eq(&a->digest, &b->digest);
+	return !test_bit(page, st->dirty) &&
+	       pbft_tree_node_eq(&st->tree.page[page], &s->tree.page[page]);
 }
 
 /* Is the page at the head now what @s says? */
@@ -291,8 +289,7 @@ static int verify_head(struct pbft_store *st, const struct pbft_snapshot *s, u32
 	free(data);
 	if (err == -ENOMEM)
 		return err;
-	return !err && node.size == want->size && node.index == want->index &&
-	       pbft_digest_eq(&node.digest, &want->digest);
+	return !err && pbft_tree_node_eq(&node, want);
 }
 
 /* The stored node of the page and its siblings, as it is in memory. */

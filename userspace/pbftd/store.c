@@ -125,7 +125,7 @@ static int put(struct pbft_store *st, MDB_dbi dbi, const void *key, size_t klen,
 	int rc;
 
 	if (table && st->undo.pos.on)
-		return pbft_undo_put(st, table, &k, v, flags);
+		return pbft_undo_put(st, table, dbi, &k, v, flags);
 	rc = mdb_put(st->txn, dbi, &k, v, flags);
 	return rc ? pbft_store_fail(st, "write a record", rc) : 0;
 }
@@ -163,7 +163,7 @@ int pbft_store_del(struct pbft_store *st, MDB_dbi dbi, const void *key,
 	int rc;
 
 	if (table && st->undo.pos.on)
-		return pbft_undo_del(st, table, &k);
+		return pbft_undo_del(st, table, dbi, &k);
 	rc = mdb_del(st->txn, dbi, &k, NULL);
 	return rc && rc != MDB_NOTFOUND ?
 		       pbft_store_fail(st, "delete a record", rc) : 0;

@@ -248,9 +248,9 @@ struct pbft_undo_chunk {
 #define PBFT_UNDO_KEY	12	/* be64 copy, be32 part: 0 its root's digest, then chunks */
 
 /* Write or delete a record of the state, and collect what was there. */
-int pbft_undo_put(struct pbft_store *st, enum pbft_table table, MDB_val *k,
-		  MDB_val *v, unsigned int flags);
-int pbft_undo_del(struct pbft_store *st, enum pbft_table table, MDB_val *k);
+int pbft_undo_put(struct pbft_store *st, enum pbft_table table, MDB_dbi dbi,
+		  MDB_val *k, MDB_val *v, unsigned int flags);
+int pbft_undo_del(struct pbft_store *st, enum pbft_table table, MDB_dbi dbi, MDB_val *k);
 /* Write down what has been collected. */
 int pbft_undo_flush(struct pbft_store *st);
 /* The state as it will be committed is a copy; none before @oldest is kept. */

@@ -88,9 +88,7 @@ static int check_pages(struct pbft_store *st)
 			return err;
 		if (test_bit(i, st->dirty))
 			continue;
-		if (node.size != st->tree.page[i].size ||
-		    node.index != st->tree.page[i].index ||
-		    !pbft_digest_eq(&node.digest, &st->tree.page[i].digest))
+		if (!pbft_tree_node_eq(&node, &st->tree.page[i]))
 			return pbft_store_damaged(st, "a page does not have its digest");
 	}
 	return 0;

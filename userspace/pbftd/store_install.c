@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include "store.h"
 
-static bool node_eq(const struct pbft_tree_node *a, const struct pbft_tree_node *b)
-{
-	return a->size == b->size && a->index == b->index &&
-	       pbft_digest_eq(&a->digest, &b->digest);
-}
-
 int pbft_store_stage(struct pbft_store *st, u32 page,
 		     const struct pbft_tree_node *node, const void *data)
 {
@@ -56,9 +50,9 @@ int pbft_store_unstage(struct pbft_store *st)
 bool pbft_store_has(const struct pbft_store *st, u32 page,
 		    const struct pbft_tree_node *want)
 {
-	if (!test_bit(page, st->dirty) && node_eq(&st->tree.page[page], want))
+	if (!test_bit(page, st->dirty) && pbft_tree_node_eq(&st->tree.page[page], want))
 		return true;
-	return st->staged[page] && node_eq(&st->stage_node[page], want);
+	return st->staged[page] && pbft_tree_node_eq(&st->stage_node[page], want);
 }
 
 /*
@@ -108,7 +102,7 @@ static int install_pages(struct pbft_store *st, const struct pbft_tree *target)
 		if (!pbft_store_has(st, i, &target->page[i]))
 			return -EAGAIN;
 	for (i = 0; i < PBFT_TREE_PAGES; i++) {
-		if (node_eq(&st->tree.page[i], &target->page[i]))
+		if (pbft_tree_node_eq(&st->tree.page[i], &target->page[i]))
 			continue;
 		err = install_page(st, i, &target->page[i]);
 		if (err)

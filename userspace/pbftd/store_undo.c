@@ -67,47 +67,30 @@ static int record(struct pbft_store *st, enum pbft_table table, const MDB_val *k
 	return 0;
 }
 
-static MDB_dbi table_dbi(const struct pbft_store *st, enum pbft_table table)
-{
-	switch (table) {
-	case PBFT_TABLE_KV:
-		return st->kv;
-	case PBFT_TABLE_LEAF:
-		return st->leaf;
-	case PBFT_TABLE_SESSION:
-		return st->session;
-	case PBFT_TABLE_REPLY:
-		return st->reply;
-	case PBFT_TABLE_TREE:
-		return st->tree_db;
-	default:
-		return st->meta;
-	}
-}
-
 /*
  * The transaction's cursor of a table: what is looked for to see what was there
  * is written in the same place, and is not searched for twice.
  */
-static int cursor(struct pbft_store *st, enum pbft_table table, MDB_cursor **cur)
+static int cursor(struct pbft_store *st, enum pbft_table table, MDB_dbi dbi,
+		  MDB_cursor **cur)
 {
 	MDB_cursor **c = &st->undo.cursor[table];
-	int rc = *c ? 0 : mdb_cursor_open(st->txn, table_dbi(st, table), c);
+	int rc = *c ? 0 : mdb_cursor_open(st->txn, dbi, c);
 
 	if (rc) {
-		*c = NULL;
+		*cur = *c = NULL;
 		return pbft_store_fail(st, "open a cursor", rc);
 	}
 	*cur = *c;
 	return st->undo.len >= CHUNK ? pbft_undo_flush(st) : 0;
 }
 
-int pbft_undo_put(struct pbft_store *st, enum pbft_table table, MDB_val *k,
-		  MDB_val *v, unsigned int flags)
+int pbft_undo_put(struct pbft_store *st, enum pbft_table table, MDB_dbi dbi,
+		  MDB_val *k, MDB_val *v, unsigned int flags)
 {
 	MDB_val old = *v;
 	MDB_cursor *cur;
-	int err = cursor(st, table, &cur), rc;
+	int err = cursor(st, table, dbi, &cur), rc;
 
 	if (err)
 		return err;
@@ -127,11 +110,11 @@ int pbft_undo_put(struct pbft_store *st, enum pbft_table table, MDB_val *k,
 	return rc ? pbft_store_fail(st, "write a record", rc) : err;
 }
 
-int pbft_undo_del(struct pbft_store *st, enum pbft_table table, MDB_val *k)
+int pbft_undo_del(struct pbft_store *st, enum pbft_table table, MDB_dbi dbi, MDB_val *k)
 {
 	MDB_cursor *cur;
 	MDB_val old;
-	int err = cursor(st, table, &cur), rc;
+	int err = cursor(st, table, dbi, &cur), rc;
 
 	if (err)
 		return err;

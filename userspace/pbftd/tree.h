@@ -41,6 +41,13 @@ struct pbft_tree_node {
 	u64 index;		/* pages: bytes of its index */
 };
 
+static inline bool pbft_tree_node_eq(const struct pbft_tree_node *a,
+				     const struct pbft_tree_node *b)
+{
+	return a->size == b->size && a->index == b->index &&
+	       pbft_digest_eq(&a->digest, &b->digest);
+}
+
 /* As nodes are encoded in their parent. */
 struct pbft_tree_child {
 	struct pbft_digest digest;
