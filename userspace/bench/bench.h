@@ -33,6 +33,8 @@ struct config {
 	u64 interval;		/* ns; 0: no lines in between */
 	double rate;		/* arrivals a second, open loop; 0: closed loop */
 	u64 timeout;		/* ns, for one operation */
+	bool one_socket;	/* for all clients */
+	bool no_offload;	/* the kernel neither cuts nor joins its packets */
 };
 
 struct bench;
@@ -68,6 +70,7 @@ enum phase {
 struct bench {
 	struct config cfg;
 	struct pbft_cluster cluster;
+	struct pbft_transport *transport;	/* NULL: each client has its own */
 	struct bench_client *clients;
 	u32 count;
 	enum phase phase;

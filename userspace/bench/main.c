@@ -59,10 +59,26 @@ static bool open_client(struct bench *b, struct bench_client *c, u32 id)
 		complain("%s", err);
 		return false;
 	}
-	ret = pbft_client_open(&c->client, &b->cluster, id, key);
+	ret = b->transport ?
+		pbft_client_open_on(&c->client, b->transport, id, key) :
+		pbft_client_open(&c->client, &b->cluster, id, key);
 	explicit_bzero(key, sizeof(key));
 	if (ret)
 		complain("client %u of %s: %s", id, b->cfg.cluster,
+			 pbft_client_strerror(ret));
+	return !ret;
+}
+
+static bool open_transport(struct bench *b)
+{
+	u32 flags = b->cfg.no_offload ? PBFT_TRANSPORT_PLAIN : 0;
+	int ret;
+
+	if (!b->cfg.one_socket)
+		return true;
+	ret = pbft_transport_open(&b->transport, &b->cluster, flags);
+	if (ret)
+		complain("a socket for the clients of %s: %s", b->cfg.cluster,
 			 pbft_client_strerror(ret));
 	return !ret;
 }
@@ -77,7 +93,10 @@ static bool open_clients(struct bench *b)
 		complain("out of memory for %u clients", b->count);
 		return false;
 	}
-	raise_file_limit(b->count);
+	if (!open_transport(b))
+		return false;
+	if (!b->transport)
+		raise_file_limit(b->count);
 	for (i = 0; i < b->count; i++)
 		if (!open_client(b, &b->clients[i], b->cfg.first + i))
 			return false;
@@ -94,6 +113,7 @@ static void close_clients(struct bench *b)
 	}
 	b->count = 0;
 	free(b->clients);
+	pbft_transport_close(b->transport);
 }
 
 static int report(struct bench *b)

@@ -24,6 +24,9 @@ static const char help[] =
 "      --value-size N      bytes; default 100\n"
 "      --read-percent N    of mix; default 50\n"
 "  -t, --timeout S         for one operation; default 60\n"
+"      --one-socket        one for all clients, not one for each\n"
+"      --no-offload        with --one-socket: the kernel neither cuts nor joins\n"
+"                          packets of several datagrams\n"
 "  -I, --interval S        print the throughput this often\n"
 "  -j, --json FILE         results as JSON; - is standard output\n"
 "  -H, --history FILE      put, get, mix: every operation as a line\n"
@@ -41,6 +44,8 @@ enum {
 	OPT_KEY_SPACE,
 	OPT_VALUE_SIZE,
 	OPT_READ_PERCENT,
+	OPT_ONE_SOCKET,
+	OPT_NO_OFFLOAD,
 };
 
 static const struct option options[] = {
@@ -57,6 +62,8 @@ static const struct option options[] = {
 	{ "value-size", required_argument, NULL, OPT_VALUE_SIZE },
 	{ "read-percent", required_argument, NULL, OPT_READ_PERCENT },
 	{ "timeout", required_argument, NULL, 't' },
+	{ "one-socket", no_argument, NULL, OPT_ONE_SOCKET },
+	{ "no-offload", no_argument, NULL, OPT_NO_OFFLOAD },
 	{ "interval", required_argument, NULL, 'I' },
 	{ "json", required_argument, NULL, 'j' },
 	{ "history", required_argument, NULL, 'H' },
@@ -198,6 +205,10 @@ static bool take(int opt, const char *arg, struct config *cfg)
 		return seconds("timeout", arg, &cfg->timeout);
 	case 'I':
 		return seconds("interval", arg, &cfg->interval);
+	case OPT_ONE_SOCKET:
+		return cfg->one_socket = true;
+	case OPT_NO_OFFLOAD:
+		return cfg->no_offload = true;
 	case OPT_KEY_SPACE:
 		return number32("number of keys", arg, 1, 1u << 30, &cfg->key_space);
 	case OPT_VALUE_SIZE:
@@ -220,6 +231,8 @@ static bool complete(const struct config *cfg)
 		complain("nothing to measure: --seconds is 0 and there is no --ops");
 	else if (cfg->interval && cfg->interval < 1000000)
 		complain("--interval must be at least a millisecond");
+	else if (cfg->no_offload && !cfg->one_socket)
+		complain("--no-offload needs --one-socket: clients with a socket of their own have none");
 	else
 		return true;
 	return false;

@@ -54,6 +54,21 @@ static void print_ns(FILE *out, const char *name, double ns)
 		fprintf(out, "  %-8s %10.2f ms\n", name, ns / 1e6);
 }
 
+static const char *sockets(const struct bench *b)
+{
+	struct pbft_transport_stats st;
+
+	if (!b->transport)
+		return b->count == 1 ? "one socket" : "a socket for each client";
+	pbft_transport_stats(b->transport, &st);
+	if (st.gso && st.gro)
+		return "one socket, the kernel cuts and joins packets";
+	if (st.gso || st.gro)
+		return st.gso ? "one socket, the kernel cuts packets" :
+				"one socket, the kernel joins packets";
+	return "one socket, a packet for each datagram";
+}
+
 void report_table(const struct bench *b, FILE *out)
 {
 	struct pbft_client_stats st = total_stats(b);
@@ -65,6 +80,7 @@ void report_table(const struct bench *b, FILE *out)
 		fprintf(out, ", %.0f operations a second wanted\n", b->cfg.rate);
 	else
 		fprintf(out, ", %u outstanding each\n", b->cfg.depth);
+	fprintf(out, "  %s\n", sockets(b));
 	fprintf(out, "  %llu operations in %.2f s: %.0f a second\n",
 		(unsigned long long)b->completed, measured_seconds(b),
 		throughput(b));
@@ -155,6 +171,24 @@ static json_object *timeline(const struct bench *b)
 	return list;
 }
 
+static json_object *transport(const struct bench *b)
+{
+	json_object *o = json_object_new_object();
+	struct pbft_transport_stats st;
+
+	pbft_transport_stats(b->transport, &st);
+	json_object_object_add(o, "gso", json_object_new_boolean(st.gso));
+	json_object_object_add(o, "gro", json_object_new_boolean(st.gro));
+	add_u64(o, "tx_calls", st.tx_calls);
+	add_u64(o, "tx_packets", st.tx_packets);
+	add_u64(o, "tx_datagrams", st.tx_datagrams);
+	add_u64(o, "rx_calls", st.rx_calls);
+	add_u64(o, "rx_packets", st.rx_packets);
+	add_u64(o, "rx_datagrams", st.rx_datagrams);
+	add_u64(o, "strangers", st.strangers);
+	return o;
+}
+
 static json_object *result(const struct bench *b)
 {
 	struct pbft_client_stats st = total_stats(b);
@@ -180,6 +214,9 @@ static json_object *result(const struct bench *b)
 	add_u64(o, "out_of_order", st.out_of_order);
 	add_u64(o, "view", st.view);
 	add_double(o, "client_cpu_seconds", b->cpu_seconds);
+	add_u64(o, "sockets", b->transport ? 1 : b->count);
+	if (b->transport)
+		json_object_object_add(o, "transport", transport(b));
 	if (b->cfg.interval) {
 		add_double(o, "interval", b->cfg.interval / 1e9);
 		add_compact(o, "timeline", timeline(b));

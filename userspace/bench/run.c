@@ -143,7 +143,8 @@ static void arrive(struct bench *b, u64 now)
 		}
 		tried = 0;
 		b->arrivals++;
-		pbft_client_poll(c->client, 0);
+		if (!b->transport)
+			pbft_client_poll(c->client, 0);
 	}
 }
 
@@ -210,12 +211,13 @@ static bool advance(struct bench *b, u64 now)
 
 /* ---- the loop ------------------------------------------------------- */
 
+/* With one socket, the first client stands for all. */
 static int watch_clients(struct bench *b)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 	u32 i;
 
-	for (i = 0; ep >= 0 && i < b->count; i++) {
+	for (i = 0; ep >= 0 && i < (b->transport ? 1 : b->count); i++) {
 		struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
 
 		if (epoll_ctl(ep, EPOLL_CTL_ADD,
@@ -223,6 +225,14 @@ static int watch_clients(struct bench *b)
 			return -errno;
 	}
 	return ep < 0 ? -errno : ep;
+}
+
+static void take_turn(struct bench *b, u32 i)
+{
+	if (b->transport)
+		pbft_transport_poll(b->transport, 0);
+	else
+		pbft_client_poll(b->clients[i].client, 0);
 }
 
 /* Let every client whose time has come act. */
@@ -235,9 +245,16 @@ static void scan(struct bench *b, u64 now)
 
 		if (!b->cfg.rate)
 			fill_client(c, now);
-		if (pbft_client_deadline(c->client) <= now)
-			pbft_client_poll(c->client, 0);
+		if (!b->transport && pbft_client_deadline(c->client) <= now)
+			take_turn(b, i);
 	}
+}
+
+/* What was submitted to clients on one socket goes out together. */
+static void submit_all(struct bench *b, u64 now)
+{
+	if (b->transport && pbft_transport_deadline(b->transport) <= now)
+		take_turn(b, 0);
 }
 
 /* Until the next look at the timers, or the next arrival. */
@@ -270,10 +287,11 @@ static void loop(struct bench *b, int ep)
 		}
 		if (b->cfg.rate)
 			arrive(b, now);
+		submit_all(b, now);
 		wait = pause_for(b, now, scan_at);
 		got = epoll_pwait2(ep, events, EVENTS, &wait, NULL);
 		for (i = 0; i < got; i++)
-			pbft_client_poll(b->clients[events[i].data.u32].client, 0);
+			take_turn(b, events[i].data.u32);
 		now = now_ns();
 	}
 }

@@ -1,62 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The client's public face: opening and closing a session, submitting, and the
- * loop that drives sending, receiving and time.
+ * The client's public face: opening and closing a session, submitting, and what
+ * comes of it.
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "libpbft/client_priv.h"
 
-#define RCVBUF_BYTES	(1024 * 1024)
-
 /* ---- opening -------------------------------------------------------- */
-
-/* One socket for both families: IPv4 addresses in their IPv6 form. */
-static void map_to_ipv6(struct peer *p)
-{
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-
-	memcpy(&in, &p->addr, sizeof(in));
-	in6.sin6_port = in.sin_port;
-	in6.sin6_addr.s6_addr[10] = 0xff;
-	in6.sin6_addr.s6_addr[11] = 0xff;
-	memcpy(in6.sin6_addr.s6_addr + 12, &in.sin_addr, 4);
-	memcpy(&p->addr, &in6, sizeof(in6));
-	p->addr_len = sizeof(in6);
-}
-
-static int open_socket(struct pbft_client *c)
-{
-	int family = AF_INET, size = RCVBUF_BYTES, off = 0;
-	u32 i;
-
-	for (i = 0; i < c->n; i++) {
-		if (c->peers[i].addr.ss_family == AF_INET6)
-			family = AF_INET6;
-		else if (c->peers[i].addr.ss_family != AF_INET)
-			return -EDESTADDRREQ;
-	}
-	c->fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0)
-		return -errno;
-	/* the system may grant less: then more is lost and sent again */
-	setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	if (family == AF_INET)
-		return 0;
-	if (setsockopt(c->fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)))
-		return -errno;
-	for (i = 0; i < c->n; i++)
-		if (c->peers[i].addr.ss_family == AF_INET)
-			map_to_ipv6(&c->peers[i]);
-	return 0;
-}
 
 static int open_peer(struct pbft_client *c, u32 i, const u8 private_key[32])
 {
@@ -67,8 +20,6 @@ static int open_peer(struct pbft_client *c, u32 i, const u8 private_key[32])
 	struct peer *p = &c->peers[i];
 	int ret;
 
-	p->addr = node->endpoint;
-	p->addr_len = node->endpoint_len;
 	memcpy(p->public_key, node->public_key, sizeof(p->public_key));
 	ret = pbft_shared_secret(p->shared, private_key, p->public_key);
 	if (ret)
@@ -84,19 +35,11 @@ static int open_buffers(struct pbft_client *c)
 {
 	u32 i;
 
-	c->rx.size = ALIGN(c->cluster->mtu, 8);
-	c->rx.data = malloc((size_t)RX_VLEN * c->rx.size);
 	c->votes = calloc((size_t)PBFT_CLIENT_WINDOW * c->n, sizeof(*c->votes));
-	if (!c->rx.data || !c->votes)
+	if (!c->votes)
 		return -ENOMEM;
 	for (i = 0; i < PBFT_CLIENT_WINDOW; i++)
 		c->slots[i].votes = c->votes + (size_t)i * c->n;
-	for (i = 0; i < RX_VLEN; i++) {
-		c->rx.iov[i].iov_base = c->rx.data + (size_t)i * c->rx.size;
-		c->rx.iov[i].iov_len = c->rx.size;
-		c->rx.msg[i].msg_hdr.msg_iov = &c->rx.iov[i];
-		c->rx.msg[i].msg_hdr.msg_iovlen = 1;
-	}
 	return 0;
 }
 
@@ -112,12 +55,8 @@ static int open_session(struct pbft_client *c, const u8 private_key[32])
 		if (ret)
 			return ret;
 	}
-	ret = open_socket(c);
-	if (ret)
-		return ret;
 	if (getrandom(&c->rng, sizeof(c->rng), 0) != sizeof(c->rng))
 		return -EIO;
-	c->session = clock_ns(CLOCK_REALTIME);
 	c->oldest = 1;
 	c->first_unsent = 1;
 	c->next_t = 1;
@@ -127,36 +66,34 @@ static int open_session(struct pbft_client *c, const u8 private_key[32])
 	return 0;
 }
 
-int pbft_client_open(struct pbft_client **client,
-		     const struct pbft_cluster *cluster, u32 id,
-		     const u8 private_key[32])
+int pbft_client_open_on(struct pbft_client **client, struct pbft_transport *t,
+			u32 id, const u8 private_key[32])
 {
+	const struct pbft_cluster *cluster = t->cluster;
 	const struct pbft_node *self = pbft_cluster_client(cluster, id);
-	enum pbft_mac_kind mac;
 	struct pbft_client *c;
 	int ret;
 
 	if (!self)
 		return -ENOENT;
-	if (!pbft_mac_by_name(&mac, cluster->mac))
-		return -EPROTONOSUPPORT;
 	c = calloc(1, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
+	INIT_LIST_HEAD(&c->active);
 	c->cluster = cluster;
 	c->id = id;
-	c->mac = mac;
 	c->n = cluster->n_replicas;
 	c->f = cluster->cfg.f;
 	c->q = pbft_quorum(c->n, c->f);
-	c->wire.cluster = cluster->cfg.cluster;
-	c->wire.epoch = cluster->cfg.epoch;
-	c->wire.n = c->n;
-	c->fd = -1;
+	c->wire = t->wire;
 	c->peers = calloc(c->n, sizeof(*c->peers));
-	ret = c->peers ? pbft_pubkey(c->public_key, private_key) : -ENOMEM;
+	ret = pbft_mac_by_name(&c->mac, cluster->mac) ? 0 : -EPROTONOSUPPORT;
+	if (!ret)
+		ret = c->peers ? pbft_pubkey(c->public_key, private_key) : -ENOMEM;
 	if (!ret && memcmp(c->public_key, self->public_key, sizeof(c->public_key)))
 		ret = -EKEYREJECTED;
+	if (!ret)
+		ret = pbft_transport_attach(t, c);
 	if (!ret)
 		ret = open_session(c, private_key);
 	if (ret) {
@@ -165,6 +102,21 @@ int pbft_client_open(struct pbft_client **client,
 	}
 	*client = c;
 	return 0;
+}
+
+int pbft_client_open(struct pbft_client **client,
+		     const struct pbft_cluster *cluster, u32 id,
+		     const u8 private_key[32])
+{
+	struct pbft_transport *t;
+	int ret = pbft_transport_open(&t, cluster, PBFT_TRANSPORT_ALONE);
+
+	if (ret)
+		return ret;
+	ret = pbft_client_open_on(client, t, id, private_key);
+	/* from here on it ends with the client, or at once if there is none */
+	pbft_transport_close(t);
+	return ret;
 }
 
 static void cancel_all(struct pbft_client *c)
@@ -191,8 +143,6 @@ static void free_buffers(struct pbft_client *c)
 	}
 	for (i = 0; c->peers && i < c->n; i++)
 		pbft_reasm_free(&c->peers[i].reasm);
-	free(c->rx.data);
-	free(c->tx.frag);
 	free(c->votes);
 }
 
@@ -201,8 +151,8 @@ void pbft_client_close(struct pbft_client *c)
 	if (!c)
 		return;
 	cancel_all(c);
-	if (c->fd >= 0)
-		close(c->fd);
+	if (c->transport)
+		pbft_transport_detach(c);
 	free_buffers(c);
 	if (c->peers)
 		explicit_bzero(c->peers, c->n * sizeof(*c->peers));
@@ -215,6 +165,8 @@ const char *pbft_client_strerror(int err)
 	switch (err) {
 	case -ENOENT:
 		return "this client is not in the cluster file";
+	case -EEXIST:
+		return "this transport has a client of this id already";
 	case -EKEYREJECTED:
 		return "the private key is not this client's, or a replica's public key is no Curve25519 key";
 	case -EPROTONOSUPPORT:
@@ -248,7 +200,7 @@ int pbft_client_submit(struct pbft_client *c, const void *op, u32 len,
 	if (c->next_t >= c->oldest + PBFT_CLIENT_WINDOW)
 		return -EAGAIN;
 	/* from a callback: what is collected may point into this very slot */
-	pbft_client_flush(c);
+	pbft_client_settle(c, s);
 	if (!bytes_reserve(&s->msg, sizeof(struct pbft_request) + len +
 				    c->n * PBFT_MAC_LEN))
 		return -ENOMEM;
@@ -266,6 +218,7 @@ int pbft_client_submit(struct pbft_client *c, const void *op, u32 len,
 	pbft_client_build(c, s, op, len);
 	c->owed++;
 	c->stats.submitted++;
+	client_activate(c);
 	return 0;
 }
 
@@ -277,9 +230,10 @@ static void call_back(struct pbft_client *c, struct slot *s, int err, u8 status,
 	s->owed = false;
 	c->owed--;
 	c->called++;
-	c->calling = true;
+	c->transport->called++;
+	c->transport->calling = true;
 	s->done(s->arg, err, status, result, len);
-	c->calling = false;
+	c->transport->calling = false;
 }
 
 /*
@@ -308,7 +262,7 @@ void pbft_slot_finish(struct pbft_client *c, struct slot *s, int err, u8 status,
 
 int pbft_client_fd(const struct pbft_client *c)
 {
-	return c->fd;
+	return c->transport->fd;
 }
 
 u64 pbft_client_deadline(const struct pbft_client *c)
@@ -336,34 +290,20 @@ u64 pbft_client_deadline(const struct pbft_client *c)
 	return at;
 }
 
-static void wait_until(struct pbft_client *c, u64 until, u64 now)
-{
-	struct pollfd pfd = { .fd = c->fd, .events = POLLIN };
-	u64 ns = until > now ? until - now : 0;
-	struct timespec ts = { ns / NSEC_PER_SEC, ns % NSEC_PER_SEC };
-
-	ppoll(&pfd, 1, &ts, NULL);
-}
-
 int pbft_client_poll(struct pbft_client *c, u64 wait)
 {
-	u64 now = clock_ns(CLOCK_MONOTONIC), deadline;
+	u64 now = clock_ns(CLOCK_MONOTONIC);
 	u64 end = wait < U64_MAX - now ? now + wait : U64_MAX;
+	struct pbft_transport *t = c->transport;
 
-	if (c->calling)
+	if (t->calling)
 		return 0;
 	c->called = 0;
 	for (;;) {
-		pbft_client_pump(c, now);
-		pbft_client_flush(c);
-		pbft_client_receive(c, now);
-		pbft_client_expire(c, now);
-		pbft_client_pump(c, now);
-		pbft_client_flush(c);
+		pbft_transport_turn(t, now);
 		if (c->called || now >= end)
 			return c->called;
-		deadline = pbft_client_deadline(c);
-		wait_until(c, min(end, deadline), now);
+		pbft_transport_wait(t, end, now);
 		now = clock_ns(CLOCK_MONOTONIC);
 	}
 }
@@ -414,7 +354,7 @@ int pbft_client_call(struct pbft_client *c, const void *op, u32 len,
 	struct call call = { 0 };
 	int ret;
 
-	if (c->calling)
+	if (c->transport->calling)
 		return -EBUSY;
 	ret = pbft_client_submit(c, op, len, timeout, call_done, &call);
 	if (ret)

@@ -4,11 +4,11 @@
  *
  * Sends authenticated requests, several outstanding, accepts a result on f + 1
  * matching replies, retransmits with back-off and follows the view. One thread
- * per struct pbft_client; no hidden threads, no signals. Embed it in an event
- * loop by pbft_client_fd(), pbft_client_deadline(), pbft_client_poll(): poll
- * when the descriptor is readable or the deadline has passed. All sending is
- * done by pbft_client_poll(), so that requests submitted together leave in one
- * system call.
+ * per struct pbft_client, or per struct pbft_transport with all its clients; no
+ * hidden threads, no signals. Embed it in an event loop by pbft_client_fd(),
+ * pbft_client_deadline(), pbft_client_poll(): poll when the descriptor is readable
+ * or the deadline has passed. All sending is done by pbft_client_poll(), so that
+ * requests submitted together leave in one system call.
  */
 #ifndef PBFT_CLIENT_H
 #define PBFT_CLIENT_H
@@ -46,6 +46,60 @@ int pbft_client_open(struct pbft_client **client,
 
 /* Not from within a callback. Operations outstanding end with -ECANCELED. */
 void pbft_client_close(struct pbft_client *client);
+
+/*
+ * Many clients over one socket: a service that acts for many users needs no
+ * socket for each, and what they send and receive at a time shares calls of the
+ * system and, where the kernel can (UDP_SEGMENT, UDP_GRO), packets. Each client
+ * keeps its own keys, session, window and timers, and believes only what is
+ * authentic for itself. All of them belong to one thread.
+ */
+struct pbft_transport;
+
+/* Have the kernel neither cut nor join packets. */
+#define PBFT_TRANSPORT_PLAIN	(1u << 0)
+
+struct pbft_transport_stats {
+	bool gso, gro;		/* the kernel cuts and joins packets */
+	u64 tx_calls, tx_packets, tx_datagrams;
+	u64 rx_calls, rx_packets, rx_datagrams;
+	u64 strangers;		/* datagrams for none of the clients */
+};
+
+/**
+ * pbft_transport_open() - a socket for clients of @cluster
+ * @transport: set when 0 is returned; pbft_transport_close() ends it
+ * @cluster: must outlive the transport
+ * @flags: PBFT_TRANSPORT_PLAIN or 0
+ *
+ * Without the privilege to exceed it, net.core.rmem_max bounds what all its
+ * clients together have waiting to be received.
+ *
+ * Return 0 or -errno; -EDESTADDRREQ: a replica has no endpoint.
+ */
+int pbft_transport_open(struct pbft_transport **transport,
+			const struct pbft_cluster *cluster, u32 flags);
+
+/* With clients left, it ends with the last of them. NULL is allowed. */
+void pbft_transport_close(struct pbft_transport *transport);
+
+/*
+ * A new session of client @id over @transport; as pbft_client_open() otherwise.
+ * -EEXIST: @transport has a client @id already.
+ */
+int pbft_client_open_on(struct pbft_client **client,
+			struct pbft_transport *transport, u32 id,
+			const u8 private_key[32]);
+
+/*
+ * As of a client, for all clients of @transport at once. Polling one of them
+ * does the work of all, but waits for a callback of that one.
+ */
+int pbft_transport_fd(const struct pbft_transport *transport);
+u64 pbft_transport_deadline(const struct pbft_transport *transport);
+int pbft_transport_poll(struct pbft_transport *transport, u64 wait);
+void pbft_transport_stats(const struct pbft_transport *transport,
+			  struct pbft_transport_stats *st);
 
 /* A sentence for an error of pbft_client_open() or of an operation. */
 const char *pbft_client_strerror(int err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The inside of a client, shared by client*.c.
+ * The inside of a client and of its transport, shared by client*.c.
  *
  * Operation t of the session lives in slot t % PBFT_CLIENT_WINDOW from submit
  * until it is decided, together with its REQUEST and the replies to it. Buffers
@@ -11,6 +11,7 @@
 #ifndef PBFT_CLIENT_PRIV_H
 #define PBFT_CLIENT_PRIV_H
 
+#include <linux/list.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -18,14 +19,14 @@
 #include "core/wire.h"
 #include "libpbft/client.h"
 #include "libpbft/crypto.h"
+#include "libpbft/udp.h"
 
 #define NSEC_PER_MSEC	1000000ull
 #define NSEC_PER_SEC	1000000000ull
 
-#define RX_VLEN		16	/* datagrams per recvmmsg() */
-#define TX_VLEN		64	/* datagrams per sendmmsg() */
-#define TX_FRAGS	16	/* different fragments among them */
+#define TX_FRAGS	16	/* different fragments in one batch of datagrams */
 #define AVOID_NS	(5 * NSEC_PER_SEC)	/* a replier that failed us */
+#define PBFT_TRANSPORT_ALONE	(1u << 31)	/* for one client, without offload */
 #define BODIES		2	/* contradicting results kept for one operation */
 
 struct bytes {
@@ -63,6 +64,7 @@ struct slot {
 	bool owed;		/* the callback */
 	bool to_all;		/* retransmitted: every replica gets it and answers in full */
 	bool sealed;		/* authenticated as it stands */
+	u64 batch;		/* of datagrams, that may hold this message */
 	u8 replier;		/* asked for the result, or PBFT_REPLIER_ALL */
 	struct bytes msg;	/* the REQUEST; len counts header and body */
 	u64 first_sent, last_sent;
@@ -81,8 +83,6 @@ struct rx_key {
 };
 
 struct peer {
-	struct sockaddr_storage addr;
-	socklen_t addr_len;
 	struct pbft_mac_key tx;
 	struct rx_key rx[2];	/* by last use: [0] is the current generation */
 	u8 shared[32];
@@ -92,32 +92,59 @@ struct peer {
 	struct pbft_reasm reasm;
 };
 
-struct tx_batch {
-	unsigned int count, frags;
-	struct mmsghdr msg[TX_VLEN];
-	struct iovec iov[TX_VLEN][2];
-	u8 mac[TX_VLEN][PBFT_MAC_LEN];
-	struct pbft_hello hello;
-	u8 *frag;		/* TX_FRAGS of mtu bytes; allocated when first needed */
+struct address {
+	struct sockaddr_storage addr;
+	socklen_t len;
 };
 
-struct rx_batch {
-	struct mmsghdr msg[RX_VLEN];
-	struct iovec iov[RX_VLEN];
-	u8 *data;
-	u32 size;		/* bytes for each datagram */
+/* Whose message a fragment of a replica belongs to, by the message's id. */
+struct fragment_owner {
+	u64 id;
+	u32 client;		/* 0: none */
+};
+
+/* A socket, and the clients that share it. */
+struct pbft_transport {
+	const struct pbft_cluster *cluster;
+	struct pbft_wire_id wire;
+	int fd;
+	bool shared;		/* made for several clients */
+	bool closing;		/* ends with the last client */
+	bool calling;		/* a callback runs */
+	struct address *replicas;
+
+	u32 count;		/* clients */
+	struct list_head clients;
+	struct list_head active;	/* those that something happened to */
+	u64 look_at;		/* no client's deadline is earlier, of those not active */
+	u64 last_session;
+	u32 hash_mask;
+	struct pbft_client **by_id, **by_session;
+	struct fragment_owner *owners;	/* OWNERS for each replica; from the first on */
+	u32 called;		/* callbacks made by this turn */
+
+	u64 batch;		/* number of the batch of datagrams */
+	struct pbft_udp_tx tx;
+	u8 (*mac)[PBFT_MAC_LEN];	/* for each datagram of the batch */
+	struct pbft_hello hello;
+	u8 *frag;		/* TX_FRAGS of mtu bytes; allocated when first needed */
+	u32 frags;
+	struct pbft_udp_rx rx;
+	u64 strangers;		/* datagrams for none of the clients */
 };
 
 struct pbft_client {
+	struct pbft_transport *transport;
+	struct list_head entry;		/* in transport->clients */
+	struct list_head active;	/* in transport->active, or alone */
+	struct pbft_client *next_id, *next_session;	/* of the same hash */
 	const struct pbft_cluster *cluster;
 	struct pbft_wire_id wire;
 	u32 id, n, f, q;
 	enum pbft_mac_kind mac;
 	u8 public_key[32];
-	int fd;
 	u64 session;
 	bool stale;		/* the session has been replaced */
-	bool calling;		/* a callback runs */
 
 	u64 oldest;		/* lowest t not decided */
 	u64 first_unsent;
@@ -147,8 +174,6 @@ struct pbft_client {
 	u64 held_until;
 
 	struct pbft_client_stats stats;
-	struct tx_batch tx;
-	struct rx_batch rx;
 };
 
 static inline u64 clock_ns(clockid_t clock)
@@ -192,18 +217,39 @@ static inline u32 slot_bytes(const struct pbft_client *c, const struct slot *s)
 	return s->msg.len + c->n * PBFT_MAC_LEN;
 }
 
+/* Something happened to it: it gets its part of this turn, or of the next. */
+static inline void client_activate(struct pbft_client *c)
+{
+	if (list_empty(&c->active))
+		list_add_tail(&c->active, &c->transport->active);
+}
+
 /* client.c */
 void pbft_slot_finish(struct pbft_client *c, struct slot *s, int err, u8 status,
 		      const void *result, u32 len);
+
+/* client_transport.c */
+/* -EEXIST: it has a client of this id. Gives the client its session, too. */
+int pbft_transport_attach(struct pbft_transport *t, struct pbft_client *c);
+/* The transport may end by it. */
+void pbft_transport_detach(struct pbft_client *c);
+void pbft_transport_turn(struct pbft_transport *t, u64 now);
+void pbft_transport_wait(struct pbft_transport *t, u64 until, u64 now);
+/* An authentic fragment says whose message it belongs to. */
+void pbft_transport_owner(struct pbft_client *c, u32 sender, u64 frag_id);
 
 /* client_send.c */
 void pbft_client_build(struct pbft_client *c, struct slot *s, const void *op, u32 len);
 void pbft_client_transmit(struct pbft_client *c, struct slot *s, u64 now);
 void pbft_client_hello(struct pbft_client *c, u64 to);
-void pbft_client_flush(struct pbft_client *c);
+void pbft_transport_flush(struct pbft_transport *t);
+/* Before a message changes: an earlier copy of it may wait to be sent. */
+void pbft_client_settle(struct pbft_client *c, const struct slot *s);
 
 /* client_reply.c */
-void pbft_client_receive(struct pbft_client *c, u64 now);
+/* A well-formed message; true: authentic, as far as that was of interest. */
+bool pbft_client_handle(struct pbft_client *c, const void *data,
+			const struct pbft_head *head, u64 now);
 bool pbft_client_lacks_body(const struct pbft_client *c, struct slot *s);
 
 /* client_timer.c */

@@ -13,7 +13,6 @@
 #include "libpbft/client_priv.h"
 
 #define REPLY_MAX	(sizeof(struct pbft_reply) + PBFT_OP_MAX + PBFT_MAC_LEN)
-#define RX_ROUNDS	16	/* then give timers and other clients a turn */
 
 /* ---- authentication ------------------------------------------------- */
 
@@ -333,6 +332,7 @@ static bool handle_fragment(struct pbft_client *c, const struct pbft_fragment *m
 
 	if (!authentic(c, m, head))
 		return false;
+	pbft_transport_owner(c, head->sender, le64_to_cpu(m->id));
 	buf = pbft_reasm_add(&c->peers[head->sender].reasm, m, REPLY_MAX, &drop);
 	if (!buf)
 		return drop == PBFT_OK;
@@ -343,39 +343,19 @@ static bool handle_fragment(struct pbft_client *c, const struct pbft_fragment *m
 	return good;
 }
 
-static bool handle(struct pbft_client *c, const void *data, u32 len, u64 now)
+bool pbft_client_handle(struct pbft_client *c, const void *data,
+			const struct pbft_head *head, u64 now)
 {
-	struct pbft_head head;
-
-	if (pbft_wire_check(&c->wire, data, len, &head) != PBFT_OK)
-		return false;
-	switch (head.type) {
+	client_activate(c);
+	switch (head->type) {
 	case PBFT_REPLY:
-		return handle_reply(c, data, &head, now);
+		return handle_reply(c, data, head, now);
 	case PBFT_HELLO_ACK:
-		return handle_hello_ack(c, data, &head, now);
+		return handle_hello_ack(c, data, head, now);
 	case PBFT_FRAGMENT:
 		/* clients may send fragments too, but not to us */
-		return head.sender < c->n && handle_fragment(c, data, &head, now);
+		return head->sender < c->n && handle_fragment(c, data, head, now);
 	default:
 		return false;
-	}
-}
-
-void pbft_client_receive(struct pbft_client *c, u64 now)
-{
-	int round, got, i;
-
-	for (round = 0; round < RX_ROUNDS; round++) {
-		got = recvmmsg(c->fd, c->rx.msg, RX_VLEN, MSG_DONTWAIT, NULL);
-		for (i = 0; i < got; i++) {
-			struct mmsghdr *m = &c->rx.msg[i];
-
-			if ((m->msg_hdr.msg_flags & MSG_TRUNC) ||
-			    !handle(c, c->rx.iov[i].iov_base, m->msg_len, now))
-				c->stats.replies_bad++;
-		}
-		if (got < RX_VLEN)
-			return;
 	}
 }

@@ -2,73 +2,54 @@
 /*
  * What a client sends: REQUEST, whole or in fragments, and HELLO.
  *
- * Datagrams are collected and leave in one sendmmsg(). A REQUEST carries the
- * same authenticator to every replica, so it is sent from its slot without a
- * copy; a fragment is built once and followed by each destination's own MAC.
+ * Datagrams of all clients of a transport are collected and leave in one
+ * sendmmsg(). A REQUEST carries the same authenticator to every replica, so it is
+ * sent from its slot without a copy; a fragment is built once and followed by each
+ * destination's own MAC.
  */
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 
 #include "libpbft/client_priv.h"
 
-#define BLOCKED_WAIT_MS	10
-
 /*
- * Send what was collected. A destination that cannot be reached costs only its
- * own datagram; what a full socket does not take in time is lost, as on a
- * network, and sent again by the timer.
+ * Send what was collected. What a full socket does not take in time is lost, as
+ * on a network, and sent again by the timer.
  */
-void pbft_client_flush(struct pbft_client *c)
+void pbft_transport_flush(struct pbft_transport *t)
 {
-	struct pollfd pfd = { .fd = c->fd, .events = POLLOUT };
-	unsigned int sent = 0;
+	pbft_udp_tx_send(&t->tx);
+	t->frags = 0;
+	t->batch++;
+}
 
-	while (sent < c->tx.count) {
-		int n = sendmmsg(c->fd, c->tx.msg + sent, c->tx.count - sent, 0);
-
-		if (n > 0) {
-			sent += n;
-		} else if (errno == EAGAIN) {
-			if (poll(&pfd, 1, BLOCKED_WAIT_MS) <= 0)
-				break;
-		} else if (errno != EINTR) {
-			sent++;
-		}
-	}
-	c->tx.count = 0;
-	c->tx.frags = 0;
+void pbft_client_settle(struct pbft_client *c, const struct slot *s)
+{
+	if (s->batch == c->transport->batch)
+		pbft_transport_flush(c->transport);
 }
 
 /* Queue one datagram; with @mac, append the peer's MAC over it. */
 static void tx_add(struct pbft_client *c, u32 replica, const void *data, u32 len,
 		   bool mac)
 {
-	unsigned int i = c->tx.count++;
-	struct peer *p = &c->peers[replica];
-	struct msghdr *h = &c->tx.msg[i].msg_hdr;
-	struct iovec *iov = c->tx.iov[i];
+	struct pbft_transport *t = c->transport;
+	struct iovec part[2] = { { (void *)data, len } };
+	const struct address *to = &t->replicas[replica];
 
-	memset(h, 0, sizeof(*h));
-	h->msg_name = &p->addr;
-	h->msg_namelen = p->addr_len;
-	h->msg_iov = iov;
-	h->msg_iovlen = mac ? 2 : 1;
-	iov[0].iov_base = (void *)data;
-	iov[0].iov_len = len;
 	if (mac) {
-		pbft_mac(&p->tx, data, len, c->tx.mac[i]);
-		iov[1].iov_base = c->tx.mac[i];
-		iov[1].iov_len = PBFT_MAC_LEN;
+		part[1].iov_base = t->mac[t->tx.count];
+		part[1].iov_len = PBFT_MAC_LEN;
+		pbft_mac(&c->peers[replica].tx, data, len, part[1].iov_base);
 	}
+	pbft_udp_tx_add(&t->tx, &to->addr, to->len, part);
 }
 
-/* To every replica in @to; @data stays as it is until pbft_client_flush(). */
+/* To every replica in @to; @data stays as it is until pbft_transport_flush(). */
 static void tx_add_set(struct pbft_client *c, u64 to, const void *data, u32 len,
 		       bool mac)
 {
-	if (c->tx.count + hweight64(to) > TX_VLEN)
-		pbft_client_flush(c);
+	if (pbft_udp_tx_left(&c->transport->tx) < hweight64(to))
+		pbft_transport_flush(c->transport);
 	for (; to; to &= to - 1)
 		tx_add(c, __ffs64(to), data, len, mac);
 }
@@ -141,19 +122,20 @@ static void transmit_fragments(struct pbft_client *c, u64 to, const void *msg,
 			       u32 len)
 {
 	u32 mtu = c->cluster->mtu, stride = ALIGN(mtu, 8), i, part;
+	struct pbft_transport *t = c->transport;
 	u32 count = pbft_frag_count(mtu, len);
 	u64 id = pbft_frag_id(msg, len);
 	void *frag;
 
-	if (!c->tx.frag)
-		c->tx.frag = malloc((size_t)TX_FRAGS * stride);
-	if (!c->tx.frag)
+	if (!t->frag)
+		t->frag = malloc((size_t)TX_FRAGS * stride);
+	if (!t->frag)
 		return;
 	for (i = 0; i < count; i++) {
-		if (c->tx.frags == TX_FRAGS ||
-		    c->tx.count + hweight64(to) > TX_VLEN)
-			pbft_client_flush(c);
-		frag = c->tx.frag + (size_t)c->tx.frags++ * stride;
+		if (t->frags == TX_FRAGS ||
+		    pbft_udp_tx_left(&t->tx) < hweight64(to))
+			pbft_transport_flush(t);
+		frag = t->frag + (size_t)t->frags++ * stride;
 		part = pbft_frag_build(frag, mtu, &c->wire, c->id, msg, len, id, i);
 		tx_add_set(c, to, frag, part, true);
 	}
@@ -165,14 +147,15 @@ void pbft_client_transmit(struct pbft_client *c, struct slot *s, u64 now)
 	u32 len = slot_bytes(c, s);
 
 	if (!s->sealed) {
-		/* an earlier copy may still wait in the batch */
-		pbft_client_flush(c);
+		pbft_client_settle(c, s);
 		seal(c, s, now);
 	}
-	if (len <= c->cluster->mtu)
+	if (len <= c->cluster->mtu) {
 		tx_add_set(c, to, s->msg.data, len, false);
-	else
+		s->batch = c->transport->batch;
+	} else {
 		transmit_fragments(c, to, s->msg.data, len);
+	}
 	s->last_sent = now;
 	s->resend_at = now + pbft_client_timeout(c);
 }
@@ -185,12 +168,13 @@ void pbft_client_transmit(struct pbft_client *c, struct slot *s, u64 now)
  */
 void pbft_client_hello(struct pbft_client *c, u64 to)
 {
-	struct pbft_hello *m = &c->tx.hello;
+	struct pbft_transport *t = c->transport;
+	struct pbft_hello *m = &t->hello;
 
-	pbft_client_flush(c);
+	pbft_transport_flush(t);
 	pbft_wire_header(&m->hdr, &c->wire, PBFT_HELLO, sizeof(*m), c->id, 0,
 			 ++c->hello_seq);
 	m->session = cpu_to_le64(c->session);
 	tx_add_set(c, to, m, sizeof(*m), true);
-	pbft_client_flush(c);
+	pbft_transport_flush(t);
 }
