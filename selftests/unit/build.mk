@@ -42,6 +42,12 @@ unit-replica-src = selftests/unit/test-replica.c selftests/unit/replicas.c \
 	$(sort $(replica-src) $(libpbft-client-src))
 unit-replica-lib = $(libpbft-client-lib)
 
+progs += unit-transport
+
+unit-transport-src = selftests/unit/test-transport.c selftests/unit/replicas.c \
+	$(sort $(replica-src) $(libpbft-client-src))
+unit-transport-lib = $(libpbft-client-lib) -Wl,--wrap=setsockopt,--wrap=sendmmsg
+
 progs += unit-durable
 
 unit-durable-src = selftests/unit/test-durable.c selftests/unit/replicas.c \

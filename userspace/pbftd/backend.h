@@ -75,6 +75,7 @@ struct pbft_user_opts {
 	u64 journal_size;	/* of a new one */
 	bool lax_key;		/* a key file that others may read will do */
 	u64 busy_poll;		/* ns */
+	bool no_offload;	/* one packet for each datagram */
 	u8 generation;		/* of our keys, if the database knows no later one */
 };
 

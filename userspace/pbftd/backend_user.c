@@ -14,6 +14,7 @@ struct user {
 	struct pbft_backend b;
 	struct pbft_cluster cluster;
 	struct pbft_replica *replica;
+	struct pbft_replica_stats stats;
 	int journal_fd;
 	struct pbft_store_req reqs[PBFT_BATCH_MAX];
 };
@@ -226,12 +227,18 @@ static void user_status(struct pbft_backend *b, struct pbft_status *st)
 	pbft_replica_status(to_user(b)->replica, st);
 }
 
+static const struct pbft_replica_stats *user_stats(struct user *u)
+{
+	pbft_replica_stats(u->replica, &u->stats);
+	return &u->stats;
+}
+
 static void user_counters(struct pbft_backend *b,
 			  void (*put)(void *arg, const char *name, u64 value),
 			  void *arg)
 {
 	const struct pbft_counters *c = pbft_replica_counters(to_user(b)->replica);
-	const struct pbft_replica_stats *s = pbft_replica_stats(to_user(b)->replica);
+	const struct pbft_replica_stats *s = user_stats(to_user(b));
 	const struct {
 		const char *name;
 		u64 value;
@@ -247,6 +254,10 @@ static void user_counters(struct pbft_backend *b,
 #undef CORE
 		{ "rx_packets", s->rx_packets }, { "rx_bytes", s->rx_bytes },
 		{ "tx_packets", s->tx_packets }, { "tx_bytes", s->tx_bytes },
+		{ "rx_calls", s->rx_calls }, { "rx_joined", s->rx_joined },
+		{ "tx_calls", s->tx_calls }, { "tx_joined", s->tx_joined },
+		{ "tx_apart", s->tx_apart },
+		{ "gso", s->gso }, { "gro", s->gro },
 		{ "tx_errors", s->tx_errors },
 		{ "tx_no_address", s->tx_no_address },
 		{ "hellos", s->hellos }, { "hello_stale", s->hellos_old },
@@ -364,6 +375,7 @@ int pbft_backend_user(struct pbft_backend **out, const struct pbft_user_opts *op
 	struct pbft_replica_config cfg = {
 		.genesis = opts->genesis,
 		.busy_poll = opts->busy_poll,
+		.no_offload = opts->no_offload,
 		.ops = &replica_ops,
 		.arg = u,
 	};

@@ -27,6 +27,8 @@ static const char usage_text[] =
 "      --journal-mode MODE   sync (default), async or none\n"
 "      --journal-size SIZE   of a new file; default 64M\n"
 "      --busy-poll USEC      spin so long before sleeping; default 0\n"
+"      --no-offload          the kernel neither cuts nor joins packets of several\n"
+"                            datagrams\n"
 "      --status FILE         keep a status file, JSON, four times a second\n"
 "      --generation N        of our keys, if a database is gone that knew it\n"
 "      --lax-key             accept a key file that others may read\n"
@@ -49,6 +51,7 @@ enum {
 	OPT_GENESIS = 256, OPT_BUSY_POLL, OPT_STATUS, OPT_LAX_KEY, OPT_SYNC,
 	OPT_MAP_SIZE, OPT_CHECK, OPT_SERVICE, OPT_NULL_REPLY, OPT_PIDFILE,
 	OPT_FOREGROUND, OPT_DUMP_HEAD, OPT_GENERATION, OPT_JOURNAL, OPT_JOURNAL_MODE, OPT_JOURNAL_SIZE,
+	OPT_NO_OFFLOAD,
 };
 
 static const struct option long_options[] = {
@@ -62,6 +65,7 @@ static const struct option long_options[] = {
 	{ "help", no_argument, NULL, 'h' },
 	{ "genesis", no_argument, NULL, OPT_GENESIS },
 	{ "busy-poll", required_argument, NULL, OPT_BUSY_POLL },
+	{ "no-offload", no_argument, NULL, OPT_NO_OFFLOAD },
 	{ "status", required_argument, NULL, OPT_STATUS },
 	{ "lax-key", no_argument, NULL, OPT_LAX_KEY },
 	{ "sync", required_argument, NULL, OPT_SYNC },
@@ -208,6 +212,8 @@ static bool *flag_option(struct options *o, int opt)
 		return &o->user.genesis;
 	case OPT_LAX_KEY:
 		return &o->user.lax_key;
+	case OPT_NO_OFFLOAD:
+		return &o->user.no_offload;
 	case OPT_CHECK:
 		return &o->store.check;
 	case OPT_DUMP_HEAD:
@@ -262,7 +268,7 @@ static int check_options(const struct options *o)
 	if (o->userspace && (!u->cluster_path || !u->key_path))
 		return bad_usage("--userspace needs -c FILE and -k FILE", NULL);
 	if (o->instance && (u->cluster_path || u->key_path || u->self >= 0 ||
-			    u->genesis || u->busy_poll || u->journal ||
+			    u->genesis || u->busy_poll || u->no_offload || u->journal ||
 			    u->generation || o->status))
 		return bad_usage("-i NAME has its configuration, keys, journal and status in the kernel: see pbftctl",
 				 NULL);

@@ -2,41 +2,22 @@
 /*
  * Receiving: format, sender, MAC, and only then the message's own business.
  *
- * Buffers come from a fixed set. What the core keeps of a small message is a
- * copy of the right size; a large one is handed over with its buffer, which is
- * replaced.
+ * Datagrams lie in buffers for whatever may come, many in one. What the core keeps
+ * of a message is therefore a copy of the right size.
  */
 #include <errno.h>
 #include "replica_priv.h"
 
-/* Up to here a copy is cheaper, and holds less memory, than the buffer. */
-#define RX_COPY		768
-
-int rep_rx_init(struct pbft_replica *r)
-{
-	struct rep_rx *rx = &r->rx;
-	u32 i;
-
-	for (i = 0; i < RX_BATCH; i++) {
-		rx->bufs[i] = pbft_buf_alloc(r->mtu);
-		if (!rx->bufs[i])
-			return -ENOMEM;
-		rx->iov[i].iov_base = rx->bufs[i]->data;
-		rx->iov[i].iov_len = r->mtu;
-		rx->msgs[i].msg_hdr.msg_iov = &rx->iov[i];
-		rx->msgs[i].msg_hdr.msg_iovlen = 1;
-		rx->msgs[i].msg_hdr.msg_name = &rx->from[i];
-	}
-	return 0;
-}
-
-void rep_rx_free(struct pbft_replica *r)
-{
-	u32 i;
-
-	for (i = 0; i < RX_BATCH; i++)
-		pbft_buf_put(r->rx.bufs[i]);
-}
+/* A message, and where it came from. */
+struct arrival {
+	struct rep_peer *from;
+	const u8 *data;
+	u32 len;
+	struct pbft_buf *buf;	/* that it fills; NULL: it has none of its own */
+	struct pbft_head head;
+	const union pbft_udp_addr *addr;
+	socklen_t addr_len;
+};
 
 /* ---- authenticity -------------------------------------------------------- */
 
@@ -50,18 +31,18 @@ static const u8 *our_mac(const struct pbft_replica *r, const u8 *data,
 	return data;
 }
 
-static enum pbft_drop check(struct pbft_replica *r, const void *data, u32 len,
-			    struct pbft_head *head, struct rep_peer **from)
+/* @m knows data and length; then who sent it and what it is. */
+static enum pbft_drop check(struct pbft_replica *r, struct arrival *m)
 {
-	enum pbft_drop drop = pbft_wire_check(&r->wire, data, len, head);
+	enum pbft_drop drop = pbft_wire_check(&r->wire, m->data, m->len, &m->head);
 
 	if (drop != PBFT_OK)
 		return drop;
-	*from = rep_peer(r, head->sender);
-	if (!*from)
+	m->from = rep_peer(r, m->head.sender);
+	if (!m->from)
 		return PBFT_DROP_SENDER;
-	return rep_authentic(r, *from, head->key_id, data, head->len,
-			     our_mac(r, data, head));
+	return rep_authentic(r, m->from, m->head.key_id, m->data, m->head.len,
+			     our_mac(r, m->data, &m->head));
 }
 
 static void check_inner(struct pbft_replica *r, const void *data, u32 len,
@@ -95,29 +76,55 @@ static bool carries_others(u8 type)
 	       type == PBFT_RELAY;
 }
 
-static void step(struct pbft_replica *r, struct pbft_buf *buf,
-		 const struct pbft_head *head)
+static struct pbft_buf *copy_of(const struct arrival *m)
 {
-	struct pbft_packet pkt = {
-		.data = buf->data, .len = buf->len, .head = *head, .buf = buf,
-	};
-	bool others = carries_others(head->type);
+	struct pbft_buf *buf = pbft_buf_alloc(m->len);
+
+	if (!buf)
+		return NULL;
+	memcpy(buf->data, m->data, m->len);
+	buf->len = m->len;
+	return buf;
+}
+
+static void step_packet(struct pbft_replica *r, const struct pbft_packet *pkt)
+{
+	bool others = carries_others(pkt->head.type);
 	struct pbft_verdict verdict;
 
 	if (others)
-		check_inner(r, buf->data, buf->len, &verdict);
+		check_inner(r, pkt->data, pkt->len, &verdict);
 	if (!rep_disk_ready(r))
 		rep_disk_commit(r);
-	pbft_step(r->core, r->now, &pkt, others ? &verdict : NULL);
+	pbft_step(r->core, r->now, pkt, others ? &verdict : NULL);
 	rep_drain(r);
 }
 
-/* Where a client's replies go is what its newest HELLO says, nothing else. */
-static void hello(struct pbft_replica *r, struct rep_peer *from,
-		  const struct pbft_hello *m, const union rep_addr *addr,
-		  socklen_t addr_len)
+static enum pbft_drop step(struct pbft_replica *r, const struct arrival *m)
 {
-	u64 session = le64_to_cpu(m->session), seq = le64_to_cpu(m->hdr.seq);
+	struct pbft_packet pkt = {
+		.data = m->data, .len = m->len, .head = m->head, .buf = m->buf,
+	};
+	struct pbft_buf *copy = NULL;
+
+	if (!m->buf && pbft_wire_retained(m->head.type)) {
+		copy = copy_of(m);
+		if (!copy)
+			return PBFT_DROP_NOMEM;
+		pkt.data = copy->data;
+		pkt.buf = copy;
+	}
+	step_packet(r, &pkt);
+	pbft_buf_put(copy);
+	return PBFT_OK;
+}
+
+/* Where a client's replies go is what its newest HELLO says, nothing else. */
+static void hello(struct pbft_replica *r, const struct arrival *m)
+{
+	const struct pbft_hello *msg = (const void *)m->data;
+	u64 session = le64_to_cpu(msg->session), seq = m->head.seq;
+	struct rep_peer *from = m->from;
 	struct pbft_hello_ack *ack;
 	struct pbft_buf *buf;
 
@@ -128,8 +135,8 @@ static void hello(struct pbft_replica *r, struct rep_peer *from,
 	}
 	from->session = session;
 	from->hello = seq;
-	from->addr = *addr;
-	from->addr_len = addr_len;
+	from->addr = *m->addr;
+	from->addr_len = m->addr_len;
 	r->stats.hellos++;
 
 	buf = pbft_buf_alloc(sizeof(*ack));
@@ -138,26 +145,21 @@ static void hello(struct pbft_replica *r, struct rep_peer *from,
 	ack = (void *)buf->data;
 	pbft_wire_header(&ack->hdr, &r->wire, PBFT_HELLO_ACK, sizeof(*ack),
 			 r->self, r->view, seq);
-	ack->session = m->session;
+	ack->session = msg->session;
 	buf->len = sizeof(*ack);
 	rep_send_to(r, from, buf);
 	pbft_buf_put(buf);
 }
 
-static enum pbft_drop dispatch(struct pbft_replica *r, struct rep_peer *from,
-			       struct pbft_buf *buf, const struct pbft_head *head,
-			       const union rep_addr *addr, socklen_t addr_len);
+static enum pbft_drop dispatch(struct pbft_replica *r, const struct arrival *m);
 
-static enum pbft_drop fragment(struct pbft_replica *r, struct rep_peer *from,
-			       const struct pbft_fragment *frag,
-			       const union rep_addr *addr, socklen_t addr_len)
+static enum pbft_drop fragment(struct pbft_replica *r, const struct arrival *m)
 {
+	struct rep_peer *from = m->from;
 	bool client = from->id >= PBFT_CLIENT_ID_MIN;
 	u32 largest = client ? sizeof(struct pbft_request) + PBFT_OP_MAX :
 			       PBFT_MSG_MAX;
-	struct pbft_head head;
-	struct rep_peer *sender;
-	struct pbft_buf *whole;
+	struct arrival whole = { .addr = m->addr, .addr_len = m->addr_len };
 	enum pbft_drop drop;
 
 	if (!from->reasm) {
@@ -165,144 +167,63 @@ static enum pbft_drop fragment(struct pbft_replica *r, struct rep_peer *from,
 		if (!from->reasm)
 			return PBFT_DROP_NOMEM;
 	}
-	whole = pbft_reasm_add(from->reasm, frag,
-			       largest + r->wire.n * PBFT_MAC_LEN, &drop);
-	if (!whole)
+	whole.buf = pbft_reasm_add(from->reasm, (const void *)m->data,
+				   largest + r->wire.n * PBFT_MAC_LEN, &drop);
+	if (!whole.buf)
 		return drop;
-	drop = check(r, whole->data, whole->len, &head, &sender);
+	whole.data = whole.buf->data;
+	whole.len = whole.buf->len;
+	drop = check(r, &whole);
 	/* Only what it may send in one piece may it send in several. */
-	if (drop == PBFT_OK && (sender != from || head.type == PBFT_FRAGMENT))
+	if (drop == PBFT_OK && (whole.from != from || whole.head.type == PBFT_FRAGMENT))
 		drop = PBFT_DROP_MALFORMED;
 	if (drop == PBFT_OK)
-		drop = dispatch(r, from, whole, &head, addr, addr_len);
-	pbft_buf_put(whole);
+		drop = dispatch(r, &whole);
+	pbft_buf_put(whole.buf);
 	return drop;
 }
 
-static enum pbft_drop dispatch(struct pbft_replica *r, struct rep_peer *from,
-			       struct pbft_buf *buf, const struct pbft_head *head,
-			       const union rep_addr *addr, socklen_t addr_len)
+static enum pbft_drop dispatch(struct pbft_replica *r, const struct arrival *m)
 {
-	switch (head->type) {
+	switch (m->head.type) {
 	case PBFT_FRAGMENT:
-		return fragment(r, from, (const void *)buf->data, addr, addr_len);
+		return fragment(r, m);
 	case PBFT_HELLO:
-		hello(r, from, (const void *)buf->data, addr, addr_len);
+		hello(r, m);
 		return PBFT_OK;
 	case PBFT_PEER_DATA:
 		if (r->ops->peer_recv)
-			r->ops->peer_recv(r->arg, from->id,
-					  buf->data + sizeof(struct pbft_peer_data),
-					  head->len - sizeof(struct pbft_peer_data));
+			r->ops->peer_recv(r->arg, m->from->id,
+					  m->data + sizeof(struct pbft_peer_data),
+					  m->head.len - sizeof(struct pbft_peer_data));
 		return PBFT_OK;
 	case PBFT_REPLY:
 	case PBFT_HELLO_ACK:
 		return PBFT_DROP_TYPE;	/* for clients */
 	default:
-		step(r, buf, head);
-		return PBFT_OK;
+		return step(r, m);
 	}
 }
 
 /* ---- datagrams --------------------------------------------------------------- */
 
-/* The core may keep @type: give it a buffer that the next datagram leaves alone. */
-static struct pbft_buf *small_copy(const struct pbft_buf *buf)
+static void arrived(void *arg, const void *data, u32 len,
+		    const union pbft_udp_addr *addr, socklen_t addr_len)
 {
-	struct pbft_buf *copy = pbft_buf_alloc(buf->len);
+	struct arrival m = {
+		.data = data, .len = len, .addr = addr, .addr_len = addr_len,
+	};
+	enum pbft_drop drop = PBFT_DROP_LENGTH;
+	struct pbft_replica *r = arg;
 
-	if (!copy)
-		return NULL;
-	memcpy(copy->data, buf->data, buf->len);
-	copy->len = buf->len;
-	return copy;
+	if (data)
+		drop = check(r, &m);
+	if (drop == PBFT_OK)
+		drop = dispatch(r, &m);
+	r->stats.drops[drop]++;
 }
 
-static void renew(struct pbft_replica *r, u32 i)
+int rep_receive(struct pbft_replica *r, bool *more)
 {
-	struct pbft_buf *fresh;
-
-	if (likely(refcount_read(&r->rx.bufs[i]->refs) == 1)) {
-		r->rx.iov[i].iov_base = r->rx.bufs[i]->data;
-		return;
-	}
-	fresh = pbft_buf_alloc(r->mtu);
-	if (!fresh) {
-		/*
-		 * The core holds the old one and reads it: receive less at a
-		 * time rather than into that. rep_receive() tries again.
-		 */
-		r->rx.iov[i].iov_base = NULL;
-		return;
-	}
-	pbft_buf_put(r->rx.bufs[i]);
-	r->rx.bufs[i] = fresh;
-	r->rx.iov[i].iov_base = fresh->data;
-}
-
-static enum pbft_drop datagram(struct pbft_replica *r, u32 i)
-{
-	const struct msghdr *h = &r->rx.msgs[i].msg_hdr;
-	struct pbft_buf *buf = r->rx.bufs[i], *copy;
-	struct rep_peer *from;
-	struct pbft_head head;
-	enum pbft_drop drop;
-
-	if (h->msg_flags & MSG_TRUNC)
-		return PBFT_DROP_LENGTH;
-	buf->len = r->rx.msgs[i].msg_len;
-	drop = check(r, buf->data, buf->len, &head, &from);
-	if (drop != PBFT_OK)
-		return drop;
-	if (pbft_wire_retained(head.type) && buf->len <= RX_COPY) {
-		copy = small_copy(buf);
-		if (!copy)
-			return PBFT_DROP_NOMEM;
-		drop = dispatch(r, from, copy, &head, &r->rx.from[i],
-				h->msg_namelen);
-		pbft_buf_put(copy);
-		return drop;
-	}
-	drop = dispatch(r, from, buf, &head, &r->rx.from[i], h->msg_namelen);
-	renew(r, i);
-	return drop;
-}
-
-/* Buffers that may be received into, from the first on. */
-static u32 ready_buffers(struct pbft_replica *r)
-{
-	u32 i;
-
-	for (i = 0; i < RX_BATCH; i++) {
-		if (unlikely(!r->rx.iov[i].iov_base))
-			renew(r, i);
-		if (!r->rx.iov[i].iov_base)
-			break;
-		r->rx.msgs[i].msg_hdr.msg_namelen = sizeof(r->rx.from[i]);
-	}
-	return i;
-}
-
-int rep_receive(struct pbft_replica *r)
-{
-	u32 room = ready_buffers(r);
-	enum pbft_drop drop;
-	int n, i;
-
-	if (!room) {
-		r->stats.drops[PBFT_DROP_NOMEM]++;
-		return 0;
-	}
-	n = recvmmsg(r->fd, r->rx.msgs, room, MSG_DONTWAIT, NULL);
-	r->stats.rx_calls++;
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR || errno == ENOMEM ||
-		       errno == ENOBUFS ? 0 : -errno;
-	for (i = 0; i < n; i++) {
-		r->stats.rx_packets++;
-		r->stats.rx_bytes += r->rx.msgs[i].msg_len;
-		drop = datagram(r, i);
-		r->stats.drops[drop]++;
-	}
-	return n;
+	return pbft_udp_rx(&r->rx, arrived, r, more);
 }

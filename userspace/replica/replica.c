@@ -277,13 +277,16 @@ static int create(struct pbft_replica *r, const struct pbft_replica_config *cfg,
 	rc = check_key(r, &c->replicas[cfg->self], err, errlen);
 	if (rc)
 		return rc;
-	if (rep_peers_init(r, c) || rep_tx_init(r) || rep_rx_init(r)) {
+	/* First the address, which nobody else has, then what the journal says. */
+	rc = open_socket(r, &c->replicas[cfg->self], cfg->socket_buffer, err, errlen);
+	if (rc)
+		return rc;
+	if (rep_peers_init(r, c) || rep_tx_init(r) ||
+	    pbft_udp_rx_init(&r->rx, r->fd, RX_BATCH, r->mtu, r->offload)) {
 		snprintf(err, errlen, "out of memory for the replica");
 		return -ENOMEM;
 	}
-	/* First the address, which nobody else has, then what the journal says. */
-	rc = open_socket(r, &c->replicas[cfg->self], cfg->socket_buffer, err, errlen);
-	return rc ? rc : create_core(r, cfg, err, errlen);
+	return create_core(r, cfg, err, errlen);
 }
 
 int pbft_replica_create(struct pbft_replica **out,
@@ -306,6 +309,7 @@ int pbft_replica_create(struct pbft_replica **out,
 	r->wire.n = c->n_replicas;
 	r->mtu = c->mtu;
 	r->busy_poll = cfg->busy_poll;
+	r->offload = !cfg->no_offload;
 	r->ops = cfg->ops ? cfg->ops : &none;
 	r->arg = cfg->arg;
 	memcpy(r->private_key, cfg->private_key, sizeof(r->private_key));
@@ -333,7 +337,7 @@ void pbft_replica_destroy(struct pbft_replica *r)
 	}
 	rep_disk_close(r);
 	rep_tx_free(r);
-	rep_rx_free(r);
+	pbft_udp_rx_free(&r->rx);
 	rep_peers_free(r);
 	if (r->fd >= 0)
 		close(r->fd);
@@ -357,15 +361,16 @@ static void tick(struct pbft_replica *r)
 static int round_of_datagrams(struct pbft_replica *r)
 {
 	int total = 0, n;
+	bool more;
 
 	r->in_poll = true;
 	r->now = rep_now();
 	look_at_wall(r);
 	do {
-		n = rep_receive(r);
+		n = rep_receive(r, &more);
 		if (n > 0)
 			total += n;
-	} while (n == RX_BATCH && total < ROUND_MAX);
+	} while (more && total < ROUND_MAX);
 	tick(r);
 	finish(r);
 	r->in_poll = false;
@@ -534,9 +539,23 @@ const struct pbft_counters *pbft_replica_counters(const struct pbft_replica *r)
 	return pbft_counters_get(r->core);
 }
 
-const struct pbft_replica_stats *pbft_replica_stats(const struct pbft_replica *r)
+void pbft_replica_stats(const struct pbft_replica *r, struct pbft_replica_stats *st)
 {
-	return &r->stats;
+	const struct pbft_udp_stats *rx = &r->rx.stats, *tx = &r->tx.udp.stats;
+
+	*st = r->stats;
+	st->rx_packets = rx->datagrams;
+	st->rx_bytes = rx->bytes;
+	st->rx_calls = rx->calls;
+	st->rx_joined = rx->datagrams - rx->packets;
+	st->tx_packets = tx->datagrams;
+	st->tx_bytes = tx->bytes;
+	st->tx_calls = tx->calls;
+	st->tx_joined = tx->datagrams - tx->packets;
+	st->tx_apart = tx->refused;
+	st->tx_errors += tx->errors;
+	st->gso = r->tx.udp.gso;
+	st->gro = r->rx.gro;
 }
 
 const struct pbft_core *pbft_replica_core(const struct pbft_replica *r)

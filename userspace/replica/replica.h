@@ -54,6 +54,7 @@ struct pbft_replica_config {
 	int journal_fd;			/* of pbft_journal_file_open(); outlives the replica */
 	u64 busy_poll;			/* ns to spin before sleeping; 0: never */
 	int socket_buffer;		/* bytes; 0: 4 MB */
+	bool no_offload;		/* one packet for each datagram; see libpbft/udp.h */
 	const struct pbft_replica_ops *ops;
 	void *arg;
 };
@@ -66,6 +67,9 @@ struct pbft_replica_stats {
 	u64 tx_no_address;	/* to clients that never said HELLO */
 	u64 hellos, hellos_old;
 	u64 polls, rx_calls, tx_calls;
+	u64 rx_joined, tx_joined;	/* datagrams in the packet of another */
+	u64 tx_apart;		/* packets that the kernel did not cut after all */
+	bool gso, gro;		/* the kernel cuts packets of several, and brings such */
 };
 
 /**
@@ -120,7 +124,7 @@ void pbft_replica_stop(struct pbft_replica *r, const char *reason);
 
 void pbft_replica_status(const struct pbft_replica *r, struct pbft_status *st);
 const struct pbft_counters *pbft_replica_counters(const struct pbft_replica *r);
-const struct pbft_replica_stats *pbft_replica_stats(const struct pbft_replica *r);
+void pbft_replica_stats(const struct pbft_replica *r, struct pbft_replica_stats *st);
 
 struct pbft_replica_journal {
 	u32 mode;		/* enum pbft_journal_mode */

@@ -3,24 +3,16 @@
 #ifndef PBFT_REPLICA_PRIV_H
 #define PBFT_REPLICA_PRIV_H
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include "core/frag.h"
 #include "core/gate.h"
 #include "libpbft/crypto.h"
 #include "libpbft/journal_file.h"
+#include "libpbft/udp.h"
 #include "replica.h"
 
-#define RX_BATCH	64	/* datagrams of one recvmmsg() */
+#define RX_BATCH	64	/* packets of one recvmmsg() */
 #define TX_BATCH	256	/* datagrams of one sendmmsg() */
 #define TX_ARENA	(256 * 1024)	/* bytes of MACs and fragments in one batch */
-
-union rep_addr {
-	struct sockaddr sa;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
 
 struct rep_key {
 	struct pbft_mac_key key;
@@ -37,27 +29,18 @@ struct rep_peer {
 	struct rep_key tx;
 	struct rep_key rx[2];	/* in use, and the one before for a while */
 	u64 rx_old_until;
-	union rep_addr addr;	/* of replicas from the cluster file */
+	union pbft_udp_addr addr;	/* of replicas from the cluster file */
 	socklen_t addr_len;	/* 0: unknown */
 	u64 session, hello;	/* client: of the HELLO that set the address */
 	struct pbft_reasm *reasm;	/* made with the first fragment */
 };
 
 struct rep_tx {
-	u32 count;
+	struct pbft_udp_tx udp;
 	u32 arena_used;
-	struct mmsghdr msgs[TX_BATCH];
-	struct iovec iov[TX_BATCH][2];
 	struct pbft_buf *held[TX_BATCH];	/* references until sent */
 	u8 *arena;
 	u8 *whole;		/* one complete message above the MTU */
-};
-
-struct rep_rx {
-	struct mmsghdr msgs[RX_BATCH];
-	struct iovec iov[RX_BATCH];
-	union rep_addr from[RX_BATCH];
-	struct pbft_buf *bufs[RX_BATCH];
 };
 
 struct rep_disk {
@@ -85,6 +68,7 @@ struct pbft_replica {
 	void *arg;
 	int fd;
 	u64 busy_poll;
+	bool offload;		/* let the kernel cut and join packets */
 	u64 now;		/* of this round */
 	u64 wall_at;		/* when the wall clock was last looked at */
 	bool in_poll;		/* sends wait for the end of the round */
@@ -97,7 +81,7 @@ struct pbft_replica {
 	u32 *map;		/* client id to index + 1, open addressing */
 	struct pbft_replica_stats stats;
 	struct rep_disk disk;
-	struct rep_rx rx;
+	struct pbft_udp_rx rx;
 	struct rep_tx tx;
 };
 
@@ -123,10 +107,8 @@ void rep_send_to(struct pbft_replica *r, struct rep_peer *p, struct pbft_buf *ms
 void rep_flush(struct pbft_replica *r);
 
 /* receive.c */
-int rep_rx_init(struct pbft_replica *r);
-void rep_rx_free(struct pbft_replica *r);
-/* One batch. Return datagrams, or -errno. */
-int rep_receive(struct pbft_replica *r);
+/* One batch. Return datagrams, or -errno; *@more: there may be more. */
+int rep_receive(struct pbft_replica *r, bool *more);
 
 /* journal.c; @why is a sentence on failure */
 int rep_disk_open(struct pbft_replica *r, const struct pbft_replica_config *cfg,

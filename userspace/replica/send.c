@@ -1,65 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Sending: datagrams are put together from a message and its authentication,
- * which lie where they are, and go out in batches by one sendmmsg().
+ * which lie where they are, and go out in batches; see libpbft/udp.h.
  *
  * A message above the MTU is copied once, to be cut into fragments that have
  * each a MAC of their own. Datagrams that the socket does not take are lost, as
  * on a network: every message of the protocol is repeated until it is answered.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include "replica_priv.h"
 
 int rep_tx_init(struct pbft_replica *r)
 {
 	struct rep_tx *tx = &r->tx;
-	u32 i;
 
 	tx->arena = aligned_alloc(64, TX_ARENA);
 	tx->whole = malloc(PBFT_MSG_MAX + PBFT_N_MAX * PBFT_MAC_LEN);
 	if (!tx->arena || !tx->whole)
 		return -ENOMEM;
-	for (i = 0; i < TX_BATCH; i++)
-		tx->msgs[i].msg_hdr.msg_iov = tx->iov[i];
-	return 0;
+	return pbft_udp_tx_init(&tx->udp, r->fd, TX_BATCH, 0, r->offload);
+}
+
+static void release(struct rep_tx *tx, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		pbft_buf_put(tx->held[i]);
+	tx->arena_used = 0;
 }
 
 void rep_tx_free(struct pbft_replica *r)
 {
-	u32 i;
-
-	for (i = 0; i < r->tx.count; i++)
-		pbft_buf_put(r->tx.held[i]);
+	release(&r->tx, r->tx.udp.count);
+	pbft_udp_tx_free(&r->tx.udp);
 	free(r->tx.arena);
 	free(r->tx.whole);
 }
 
 void rep_flush(struct pbft_replica *r)
 {
-	struct rep_tx *tx = &r->tx;
-	u32 done = 0, i;
-	int n;
+	u32 count = r->tx.udp.count;
 
-	while (done < tx->count) {
-		n = sendmmsg(r->fd, tx->msgs + done, tx->count - done,
-			     MSG_DONTWAIT | MSG_NOSIGNAL);
-		r->stats.tx_calls++;
-		if (n > 0) {
-			for (i = done; i < done + n; i++)
-				r->stats.tx_bytes += tx->msgs[i].msg_len;
-			r->stats.tx_packets += n;
-			done += n;
-		} else if (errno != EINTR) {
-			/* What fails is the first: the others get their chance. */
-			r->stats.tx_errors++;
-			done++;
-		}
-	}
-	for (i = 0; i < tx->count; i++)
-		pbft_buf_put(tx->held[i]);
-	tx->count = 0;
-	tx->arena_used = 0;
+	if (!count)
+		return;
+	pbft_udp_tx_send(&r->tx.udp);
+	release(&r->tx, count);
 }
 
 /* Room for one more datagram and @bytes of its own. */
@@ -69,7 +55,7 @@ static void *reserve(struct pbft_replica *r, u32 bytes)
 	void *p;
 
 	bytes = ALIGN(bytes, 8);
-	if (tx->count == TX_BATCH || tx->arena_used + bytes > TX_ARENA)
+	if (!pbft_udp_tx_left(&tx->udp) || tx->arena_used + bytes > TX_ARENA)
 		rep_flush(r);
 	p = tx->arena + tx->arena_used;
 	tx->arena_used += bytes;
@@ -81,18 +67,13 @@ static void queue(struct pbft_replica *r, struct rep_peer *p, const void *head,
 		  u32 head_len, const void *tail, u32 tail_len,
 		  struct pbft_buf *held)
 {
+	const struct iovec part[2] = {
+		{ (void *)head, head_len }, { (void *)tail, tail_len },
+	};
 	struct rep_tx *tx = &r->tx;
-	struct msghdr *h = &tx->msgs[tx->count].msg_hdr;
-	struct iovec *iov = tx->iov[tx->count];
 
-	iov[0].iov_base = (void *)head;
-	iov[0].iov_len = head_len;
-	iov[1].iov_base = (void *)tail;
-	iov[1].iov_len = tail_len;
-	h->msg_iovlen = tail_len ? 2 : 1;
-	h->msg_name = &p->addr;
-	h->msg_namelen = p->addr_len;
-	tx->held[tx->count++] = held;
+	tx->held[tx->udp.count] = held;
+	pbft_udp_tx_add(&tx->udp, &p->addr, p->addr_len, part);
 }
 
 /* ---- above the MTU --------------------------------------------------------- */
