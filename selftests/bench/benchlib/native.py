@@ -2,8 +2,9 @@
 """Four userspace replicas on this host's loopback, with no virtual machine.
 
 The null service, so that it is agreement that is measured, beside an unreplicated
-service over the same sockets. Every process lives through all repetitions; the
-workloads take turns.
+service over the same sockets. Clients have a socket each, as those of that service; and,
+where there are several, once more one for all. Every process lives through all
+repetitions; the workloads take turns.
 """
 import contextlib
 import json
@@ -86,11 +87,12 @@ class Service:
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(text)
 
-    def load(self, request, clients):
+    def load(self, request, clients, *options):
         out = os.path.join(self.dir, "result.json")
         run([os.path.join(BIN, "pbft-bench"), "-c", self.conf, "--keys", self.dir,
              "--clients", f"100-{99 + clients}", "-w", f"{request}/0",
-             "--seconds", str(SECONDS), "--warmup", str(WARMUP), "--json", out], LIMIT)
+             "--seconds", str(SECONDS), "--warmup", str(WARMUP), "--json", out,
+             *options], LIMIT)
         with open(out, encoding="utf-8") as f:
             return json.load(f)
 
@@ -112,9 +114,25 @@ def summarise(results):
     }
 
 
+def row(size, clients, both, sockets):
+    """Against the unreplicated service only where it has the same sockets."""
+    user, norep = both[sockets], both["norep"]
+    same = sockets == "each"
+    return {
+        "workload": f"{size}/{size}", "clients": clients, "n": N, "sockets": sockets,
+        "user": summarise(user), "norep": summarise(norep) if same else None,
+        "latency_over_norep": ratio([r["latency_ns"]["p50"] for r in user],
+                                    [r["latency_ns"]["p50"] for r in norep]) if same else None,
+        "throughput_over_norep": ratio([r["throughput"] for r in user],
+                                       [r["throughput"] for r in norep]) if same else None,
+        "throughput_over_each": ratio([r["throughput"] for r in user],
+                                      [r["throughput"] for r in both["each"]]),
+    }
+
+
 def measure():
     cases = [(size, clients) for size in (0, 1024) for clients in MANY]
-    raw = {case: {"user": [], "norep": []} for case in cases}
+    raw = {case: {"each": [], "one": [], "norep": []} for case in cases}
     processes = Processes()
     with tempfile.TemporaryDirectory(prefix="pbft-bench.") as where:
         try:
@@ -123,18 +141,12 @@ def measure():
                 say(f"host, userspace replicas: round {i + 1} of {ROUNDS}")
                 for size, clients in cases:
                     both = raw[size, clients]
-                    both["user"].append(services[size].load(size, clients))
+                    both["each"].append(services[size].load(size, clients))
+                    if clients > 1:
+                        both["one"].append(services[size].load(size, clients,
+                                                               "--one-socket"))
                     both["norep"].append(services[size].norep(size, clients))
         finally:
             processes.end()
-    rows = []
-    for (size, clients), both in raw.items():
-        rows.append({
-            "workload": f"{size}/{size}", "clients": clients, "n": N,
-            "user": summarise(both["user"]), "norep": summarise(both["norep"]),
-            "latency_over_norep": ratio([r["latency_ns"]["p50"] for r in both["user"]],
-                                        [r["latency_ns"]["p50"] for r in both["norep"]]),
-            "throughput_over_norep": ratio([r["throughput"] for r in both["user"]],
-                                           [r["throughput"] for r in both["norep"]]),
-        })
-    return rows
+    return [row(size, clients, both, sockets) for (size, clients), both in raw.items()
+            for sockets in ("each", "one") if both[sockets]]

@@ -46,12 +46,19 @@ def throughput_table(rows):
 
 
 def native_table(rows):
-    return table(["request/reply", "clients", "latency / NO-REP", "throughput / NO-REP",
-                  "p50, µs", "p99, µs", "ops/s", "NO-REP p50, µs", "NO-REP ops/s"],
-                 [[r["workload"], r["clients"], pm(r["latency_over_norep"]),
-                   pm(r["throughput_over_norep"]), pm(r["user"]["p50_us"]),
-                   pm(r["user"]["p99_us"]), pm(r["user"]["ops_per_s"]),
-                   pm(r["norep"]["p50_us"]), pm(r["norep"]["ops_per_s"])] for r in rows])
+    def norep(row, key):
+        return pm(row["norep"][key]) if row["norep"] else "-"
+
+    def over(row, key):
+        return pm(row[key]) if row[key] else "-"
+
+    return table(["request/reply", "clients", "sockets", "latency / NO-REP",
+                  "throughput / NO-REP", "throughput / a socket each", "p50, µs", "p99, µs",
+                  "ops/s", "NO-REP p50, µs", "NO-REP ops/s"],
+                 [[r["workload"], r["clients"], r["sockets"], over(r, "latency_over_norep"),
+                   over(r, "throughput_over_norep"), over(r, "throughput_over_each"),
+                   pm(r["user"]["p50_us"]), pm(r["user"]["p99_us"]), pm(r["user"]["ops_per_s"]),
+                   norep(r, "p50_us"), norep(r, "ops_per_s")] for r in rows])
 
 
 def cost_table(rows):
