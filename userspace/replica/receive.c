@@ -133,6 +133,9 @@ static void hello(struct pbft_replica *r, const struct arrival *m)
 		r->stats.hellos_old++;
 		return;
 	}
+	/* what is queued for it, or shares a packet with that, goes where it was */
+	if (from->addr_len && memcmp(&from->addr, m->addr, m->addr_len))
+		rep_flush(r);
 	from->session = session;
 	from->hello = seq;
 	from->addr = *m->addr;
