@@ -63,6 +63,8 @@ struct pbft_udp_tx {
 
 /**
  * pbft_udp_tx_init() - ready to send on @fd
+ * @tx: to be made ready
+ * @fd: a UDP socket
  * @room: datagrams of one batch
  * @wait_ms: how long to wait for a full socket; 0: what it does not take is lost
  * @offload: let the kernel cut packets, if it can
@@ -106,6 +108,8 @@ struct pbft_udp_rx {
 
 /**
  * pbft_udp_rx_init() - ready to receive on @fd
+ * @rx: to be made ready
+ * @fd: a UDP socket
  * @room: packets of one call, at most
  * @mtu: bytes of the longest datagram that is welcome
  * @offload: let several datagrams come as one packet, if the kernel can: then
