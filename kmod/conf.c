@@ -7,9 +7,6 @@
 #include "conf.h"
 #include "netlink.h"
 
-#define PBFT_RECOVERY_MIN	NSEC_PER_SEC
-#define PBFT_RECOVERY_MAX	(366 * 86400ull * NSEC_PER_SEC)
-
 struct field {
 	u8 attr;
 	u8 size;

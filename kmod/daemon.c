@@ -372,34 +372,26 @@ int pbft_nl_fetch_progress(struct sk_buff *skb, struct genl_info *info)
 	return answer(info, &a);
 }
 
+static u32 number(const struct nlattr *attr)
+{
+	return attr ? nla_get_u32(attr) : 0;
+}
+
 /* The policy has looked at each of them. */
 static int recovery_parse(struct genl_info *info, struct pbft_recovery *r)
 {
-	struct nlattr *nest = info->attrs[PBFT_A_RECOVERY], *a;
-	int rem;
+	struct nlattr *nest = info->attrs[PBFT_A_RECOVERY];
+	struct nlattr *a[PBFT_RECOVERY_A_MAX + 1];
+	int err = nla_parse_nested(a, PBFT_RECOVERY_A_MAX, nest, NULL, info->extack);
 
-	nla_for_each_nested(a, nest, rem) {
-		switch (nla_type(a)) {
-		case PBFT_RECOVERY_A_STATE:
-			r->state = nla_get_u32(a);
-			break;
-		case PBFT_RECOVERY_A_SCHEDULED:
-			r->scheduled = true;
-			break;
-		case PBFT_RECOVERY_A_TOTAL:
-			r->total = nla_get_u32(a);
-			break;
-		case PBFT_RECOVERY_A_CHECKED:
-			r->checked = nla_get_u32(a);
-			break;
-		case PBFT_RECOVERY_A_DAMAGED:
-			r->damaged = nla_get_u32(a);
-			break;
-		case PBFT_RECOVERY_A_REPAIRED:
-			r->repaired = nla_get_u32(a);
-			break;
-		}
-	}
+	if (err)
+		return err;
+	r->scheduled = a[PBFT_RECOVERY_A_SCHEDULED];
+	r->state = number(a[PBFT_RECOVERY_A_STATE]);
+	r->total = number(a[PBFT_RECOVERY_A_TOTAL]);
+	r->checked = number(a[PBFT_RECOVERY_A_CHECKED]);
+	r->damaged = number(a[PBFT_RECOVERY_A_DAMAGED]);
+	r->repaired = number(a[PBFT_RECOVERY_A_REPAIRED]);
 	if (!r->state)
 		return pbft_refuse(info->extack, nest, -EINVAL,
 				   "PBFT_RECOVERY_A_STATE is missing");

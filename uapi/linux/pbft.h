@@ -27,6 +27,9 @@
 #define PBFT_NAME_MAX		31	/* bytes of an instance's name, without NUL */
 #define PBFT_PUBKEY_SIZE	32	/* Curve25519 */
 #define PBFT_PAIR_KEY_SIZE	32	/* raw pairwise MAC key */
+/* ns; of PBFT_A_RECOVERY_INTERVAL when it is not 0 */
+#define PBFT_RECOVERY_MIN	1000000000ULL
+#define PBFT_RECOVERY_MAX	(366 * 86400 * 1000000000ULL)
 
 enum pbft_cmd {
 	PBFT_CMD_UNSPEC,

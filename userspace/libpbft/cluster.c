@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <ini.h>
+#include <linux/pbft.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 

@@ -42,8 +42,6 @@
 #include "core/core.h"
 
 #define PBFT_CLUSTER_CLIENTS_MAX	4096
-#define PBFT_RECOVERY_MIN	1000000000ull	/* ns */
-#define PBFT_RECOVERY_MAX	(366 * 86400 * 1000000000ull)
 
 struct pbft_node {
 	u32 id;
