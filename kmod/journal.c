@@ -5,9 +5,10 @@
  * all records there are, writes them, makes them durable at once, and lets pass
  * what waited: the more is in flight, the fewer flushes each of it costs.
  *
- * In mode async nothing waits for the medium. A crash may then lose records
- * that others rely on, so the journal says, from the start on, that something
- * is missing, and only a clean down takes that back.
+ * In mode async only records are in the gate, for the work item; nothing else
+ * waits. A crash may then lose records that others rely on, so the journal says,
+ * from the start on, that something is missing, and only a clean down takes that
+ * back.
  *
  * A medium that is slow makes the gate fill up and the instance deaf until there
  * is room. One that fails stops the instance for good: what it did not keep
@@ -41,7 +42,8 @@ bool pbft_disk_holds(struct pbft_instance *inst, struct pbft_core *core,
 		pbft_out_release(out);
 		return true;
 	}
-	if (out->type != PBFT_OUT_PERSIST && pbft_gate_empty(&disk->gate))
+	if (out->type != PBFT_OUT_PERSIST &&
+	    (disk->mode == PBFT_JOURNAL_ASYNC || pbft_gate_empty(&disk->gate)))
 		return false;
 	if (!pbft_gate_put(&disk->gate, out))
 		pbft_stop(core, "more waits for the journal than the window allows");

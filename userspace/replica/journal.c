@@ -5,9 +5,9 @@
  * records there are get written, made durable by one flush, and what waited
  * goes out. The more arrives in one turn, the fewer flushes each of it costs.
  *
- * In mode async nothing waits for the medium. A crash may then lose records that
- * others rely on, so the journal says, from the start on, that something is
- * missing, and only pbft_replica_down() takes that back.
+ * In mode async only records are in the gate, for the end of the turn; nothing else
+ * waits. A crash may then lose records that others rely on, so the journal says, from
+ * the start on, that something is missing, and only pbft_replica_down() takes that back.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +30,8 @@ bool rep_disk_holds(struct pbft_replica *r, struct pbft_out *out)
 		pbft_out_release(out);
 		return true;
 	}
-	if (out->type != PBFT_OUT_PERSIST && pbft_gate_empty(&d->gate))
+	if (out->type != PBFT_OUT_PERSIST &&
+	    (d->mode == PBFT_JOURNAL_ASYNC || pbft_gate_empty(&d->gate)))
 		return false;
 	if (!pbft_gate_put(&d->gate, out))
 		pbft_stop(r->core, "more waits for the journal than the window allows");
