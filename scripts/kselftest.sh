@@ -15,7 +15,8 @@ cpus=2 mem=1400 leaks=true each=600
 # of scripts/kernels some can and do.
 skips='no fault injection\|no KCOV'
 case ${FLAVOUR-} in
-debug) leaks=leak-check mem=2048 skips= ;;
+# kmemleak keeps a record of each allocation, and frees it late when CPUs are busy.
+debug) leaks=leak-check mem=4096 skips= ;;
 uml) cpus=1 skips='no KCOV' ;;
 lite) skips='no KCOV' ;;
 esac

@@ -11,7 +11,8 @@ of()
 	kind=$1 n=$2 lost=$3 records=$4
 	make_net "$n"
 	rm -rf "$T/$NAME.keys"
-	make_conf "$n" CheckpointInterval=16 Window=64 Timeout=3s Heartbeat=60s
+	make_conf "$n" CheckpointInterval=16 Window=64 Heartbeat=60s \
+		"Timeout=$((DEADLINE / 40))s"
 	# shellcheck disable=SC2046 # a word for each replica
 	start_cluster $(yes "$kind" | head -n "$n")
 	records "$T/one.rec" 1 "$records"
