@@ -4,6 +4,7 @@
  * sentence that names the file; what is taken can be printed and read back to
  * the same, and is a configuration that the core accepts.
  */
+#include <linux/pbft.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
