@@ -211,20 +211,26 @@ static bool advance(struct bench *b, u64 now)
 
 /* ---- the loop ------------------------------------------------------- */
 
-/* With one socket, the first client stands for all. */
+static int watch(int ep, int fd, u32 i)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
+
+	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+}
+
 static int watch_clients(struct bench *b)
 {
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 	u32 i;
 
-	for (i = 0; ep >= 0 && i < (b->transport ? 1 : b->count); i++) {
-		struct epoll_event ev = { .events = EPOLLIN, .data.u32 = i };
-
-		if (epoll_ctl(ep, EPOLL_CTL_ADD,
-			      pbft_client_fd(b->clients[i].client), &ev))
+	if (ep < 0)
+		return -errno;
+	if (b->transport)
+		return watch(ep, pbft_transport_fd(b->transport), 0) ? -errno : ep;
+	for (i = 0; i < b->count; i++)
+		if (watch(ep, pbft_client_fd(b->clients[i].client), i))
 			return -errno;
-	}
-	return ep < 0 ? -errno : ep;
+	return ep;
 }
 
 static void take_turn(struct bench *b, u32 i)

@@ -292,20 +292,7 @@ u64 pbft_client_deadline(const struct pbft_client *c)
 
 int pbft_client_poll(struct pbft_client *c, u64 wait)
 {
-	u64 now = clock_ns(CLOCK_MONOTONIC);
-	u64 end = wait < U64_MAX - now ? now + wait : U64_MAX;
-	struct pbft_transport *t = c->transport;
-
-	if (t->calling)
-		return 0;
-	c->called = 0;
-	for (;;) {
-		pbft_transport_turn(t, now);
-		if (c->called || now >= end)
-			return c->called;
-		pbft_transport_wait(t, end, now);
-		now = clock_ns(CLOCK_MONOTONIC);
-	}
+	return pbft_transport_run(c->transport, wait, &c->called);
 }
 
 u32 pbft_client_outstanding(const struct pbft_client *c)

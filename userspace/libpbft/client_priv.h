@@ -121,7 +121,7 @@ struct pbft_transport {
 	u32 hash_mask;
 	struct pbft_client **by_id, **by_session;
 	struct fragment_owner *owners;	/* OWNERS for each replica; from the first on */
-	u32 called;		/* callbacks made by this turn */
+	int called;		/* callbacks made during pbft_transport_poll() */
 
 	u64 batch;		/* number of the batch of datagrams */
 	struct pbft_udp_tx tx;
@@ -233,8 +233,8 @@ void pbft_slot_finish(struct pbft_client *c, struct slot *s, int err, u8 status,
 int pbft_transport_attach(struct pbft_transport *t, struct pbft_client *c);
 /* The transport may end by it. */
 void pbft_transport_detach(struct pbft_client *c);
-void pbft_transport_turn(struct pbft_transport *t, u64 now);
-void pbft_transport_wait(struct pbft_transport *t, u64 until, u64 now);
+/* Turns, until one makes a callback that counts in *@called, or @wait ns are over. */
+int pbft_transport_run(struct pbft_transport *t, u64 wait, int *called);
 /* An authentic fragment says whose message it belongs to. */
 void pbft_transport_owner(struct pbft_client *c, u32 sender, u64 frag_id);
 

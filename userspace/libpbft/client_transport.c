@@ -345,11 +345,10 @@ static void rest(struct pbft_transport *t)
 }
 
 /* Send, receive, retransmit, call back, and send what came of it. */
-void pbft_transport_turn(struct pbft_transport *t, u64 now)
+static void turn(struct pbft_transport *t, u64 now)
 {
 	struct pbft_client *c;
 
-	t->called = 0;
 	if (now >= t->look_at) {
 		t->look_at = U64_MAX;
 		list_for_each_entry(c, &t->clients, entry)
@@ -363,7 +362,7 @@ void pbft_transport_turn(struct pbft_transport *t, u64 now)
 	rest(t);
 }
 
-void pbft_transport_wait(struct pbft_transport *t, u64 until, u64 now)
+static void wait_for(const struct pbft_transport *t, u64 until, u64 now)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = POLLIN };
 	u64 ns = min(until, pbft_transport_deadline(t));
@@ -385,20 +384,26 @@ u64 pbft_transport_deadline(const struct pbft_transport *t)
 	return list_empty(&t->active) ? t->look_at : 0;
 }
 
-int pbft_transport_poll(struct pbft_transport *t, u64 wait)
+int pbft_transport_run(struct pbft_transport *t, u64 wait, int *called)
 {
 	u64 now = clock_ns(CLOCK_MONOTONIC);
 	u64 end = wait < U64_MAX - now ? now + wait : U64_MAX;
 
 	if (t->calling)
 		return 0;
+	*called = 0;
 	for (;;) {
-		pbft_transport_turn(t, now);
-		if (t->called || now >= end)
-			return t->called;
-		pbft_transport_wait(t, end, now);
+		turn(t, now);
+		if (*called || now >= end)
+			return *called;
+		wait_for(t, end, now);
 		now = clock_ns(CLOCK_MONOTONIC);
 	}
+}
+
+int pbft_transport_poll(struct pbft_transport *t, u64 wait)
+{
+	return pbft_transport_run(t, wait, &t->called);
 }
 
 void pbft_transport_stats(const struct pbft_transport *t,
